@@ -1,0 +1,1 @@
+"""Energy, time and area from activity counts and sourced tables."""

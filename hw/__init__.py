@@ -1,0 +1,1 @@
+"""Parametric Amaranth gateware of the digital unit."""

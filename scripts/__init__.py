@@ -1,0 +1,1 @@
+"""The mixbar command: one module per verb."""
