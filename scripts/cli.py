@@ -1,0 +1,305 @@
+"""What all verbs of the command share: options, messages, results, files, errors.
+
+The contract of every verb:
+
+- Standard output carries the result: a few lines for a person, or with ``--json`` exactly one JSON
+  object and nothing else, whatever a library prints meanwhile.
+- Standard error carries progress and messages. An error is one sentence.
+- Exit status 0: done. 1: it failed. 2: the request was wrong. 130: interrupted from the keyboard.
+- A file appears whole or not at all.
+
+A verb is a function in a module of its own, registered in :mod:`scripts.mixbar`::
+
+    def emit(
+        config: cli.ConfigArgument,
+        out: cli.OutOption = cli.OUT,
+        json: cli.JsonOption = False,
+    ) -> None:
+        with cli.result(json) as result, cli.staged(out) as stage:
+            settings = cli.load_config(config)
+            from hw import verilog           # heavy imports stay inside the verb
+
+            (stage / "mca.v").write_text(verilog.convert(settings))
+            result.set({"config": settings.name}, "Wrote mca.v.")
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from model.config import Config
+
+__all__ = [
+    "OUT",
+    "ConfigArgument",
+    "FailureError",
+    "JsonOption",
+    "OutOption",
+    "RequestError",
+    "Result",
+    "SeedOption",
+    "load_config",
+    "progress",
+    "result",
+    "run",
+    "say",
+    "staged",
+    "write",
+]
+
+#: Packages whose errors are sentences written for the user.
+OWN_PACKAGES = frozenset({"model", "hw", "energy", "cocotb_tests", "scripts"})
+
+#: Where a verb puts its files unless told otherwise.
+OUT = Path("build")
+
+ConfigArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG", help="A named configuration (see 'mixbar configs') or a TOML file."
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of everything random; the same seed replays.")
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Directory that the files go to.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object to standard output, nothing else.")
+]
+
+
+class RequestError(Exception):
+    """A request that cannot be carried out as asked, in one sentence: exit status 2."""
+
+
+class FailureError(Exception):
+    """A failure in carrying out a right request, in one sentence: exit status 1."""
+
+
+def say(message: str) -> None:
+    """Prints a line to standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+class Result:
+    """What a verb hands to its user, see :func:`result`."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] | None = None
+        self.text = ""
+
+    def set(self, data: Mapping[str, Any], text: str) -> None:
+        """The result as an object for ``--json``, and as lines for a person."""
+        self.data = dict(data)
+        self.text = text
+
+
+@contextlib.contextmanager
+def result(as_json: bool) -> Iterator[Result]:
+    """Prints the result of the block to standard output when the block ends without an error.
+
+    With ``as_json`` everything that the block or a process it starts writes to standard output goes
+    to standard error, and the object is printed in one line of its own at the end.
+
+    Parameters
+    ----------
+    as_json
+        Whether ``--json`` was given.
+
+    Yields
+    ------
+    Result
+        To be set by the block.
+    """
+    outcome = Result()
+    if not as_json:
+        yield outcome
+        if outcome.text:
+            print(outcome.text)
+        return
+    sys.stdout.flush()
+    saved = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield outcome
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
+    # allow_nan=False: NaN is not JSON; a verb that has no number says null.
+    print(json.dumps(outcome.data, allow_nan=False, default=_to_plain))
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form.")
+
+
+@contextlib.contextmanager
+def progress(total: float, title: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar on standard error while the block runs; silent where that is no terminal.
+
+    Parameters
+    ----------
+    total
+        What the whole work amounts to, in any unit (images, bytes).
+    title
+        What is being done, in a few words.
+
+    Yields
+    ------
+    Callable[[float], None]
+        To be called with the amount done since the last call.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _amount: None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    with bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda amount: bar.advance(task, amount)
+
+
+def _make_directory(directory: Path, what: str) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise RequestError(f"{what} must be a directory, but {directory} is a file.") from None
+    except NotADirectoryError:
+        raise RequestError(f"{what} cannot be {directory}: a part of it is a file.") from None
+    except OSError as error:
+        raise RequestError(f"Cannot make the directory {directory}: {error.strerror}.") from None
+
+
+@contextlib.contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """A fresh directory whose files move to ``out`` when the block ends without an error.
+
+    Files of the same name in ``out`` are replaced, one atomic move each; other files there stay.
+    After an error or an interrupt nothing of the block is left.
+
+    Parameters
+    ----------
+    out
+        The directory of ``--out``; made if missing.
+
+    Yields
+    ------
+    Path
+        The staging directory, on the same file system as ``out``.
+    """
+    _make_directory(out, "--out")
+    try:
+        stage = Path(tempfile.mkdtemp(dir=out, prefix=".staged-"))
+    except OSError as error:
+        raise RequestError(f"Cannot write to {out}: {error.strerror}.") from None
+    try:
+        yield stage
+        for path in sorted(stage.rglob("*")):
+            target = out / path.relative_to(stage)
+            if path.is_dir():
+                _make_directory(target, f"The output {target.name}")
+            else:
+                path.replace(target)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """Writes one file whole or not at all, and its directory if missing; returns ``path``."""
+    with staged(path.parent) as stage:
+        data = content.encode() if isinstance(content, str) else content
+        (stage / path.name).write_bytes(data)
+    return path
+
+
+def load_config(source: str) -> "Config":
+    """The configuration that a user named: a known name or the path of a TOML file.
+
+    Raises
+    ------
+    model.config.ConfigError
+        If there is none such, or it cannot work.
+    """
+    from model import configurations
+
+    return configurations.load(source)
+
+
+def _is_request_error(error: BaseException) -> bool:
+    """Whether the user asked for what cannot be; imported here, so that a start stays fast."""
+    from model.config import ConfigError
+    from model.datasets import DatasetRequestError
+
+    return isinstance(error, RequestError | ConfigError | DatasetRequestError)
+
+
+def describe(error: BaseException) -> tuple[str, int]:
+    """The sentence for the user, and the exit status, of an error that ended a verb."""
+    if isinstance(error, typer.TyperException):
+        return f"{error.format_message().rstrip('.')}; see --help.", 2
+    if _is_request_error(error):
+        return str(error), 2
+    if isinstance(error, FailureError) or type(error).__module__.split(".")[0] in OWN_PACKAGES:
+        return str(error), 1
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{where}.", 1
+    if isinstance(error, MemoryError):
+        return "Not enough memory.", 1
+    if isinstance(error, ImportError) and error.name:
+        return f"The Python package {error.name} is missing: run 'make setup'.", 1
+    reason = " ".join(str(error).split())
+    return f"Unexpected {type(error).__name__}: {reason} (--debug shows where).", 1
+
+
+def run(app: typer.Typer, arguments: list[str]) -> int:
+    """Runs the command and returns its exit status; errors become one sentence on standard error.
+
+    ``--debug`` anywhere before a ``--`` shows the traceback too.
+    """
+    limit = arguments.index("--") if "--" in arguments else len(arguments)
+    debug = "--debug" in arguments[:limit]
+    arguments = [word for word in arguments[:limit] if word != "--debug"] + arguments[limit:]
+    try:
+        status = app(arguments, prog_name="mixbar", standalone_mode=False)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away (mixbar configs | head -1): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        sentence, status = describe(error)
+        say(f"mixbar: {' '.join(sentence.split())}")
+        return status
+    return status if isinstance(status, int) else 0

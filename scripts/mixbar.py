@@ -1,0 +1,58 @@
+"""The ``mixbar`` command: ``mixbar VERB CONFIG``, one module per verb."""
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from scripts import cli, config, configs, data
+
+__all__ = ["app", "main"]
+
+HELP = r"""The digital unit of an in-memory training system: gateware, model, co-simulation, energy.
+
+\b
+Try, in this order:
+  mixbar configs                        what can be built, in one line each
+  mixbar config tiny_mca > mine.toml    a configuration to change and to use as CONFIG
+  mixbar data mnist                     the full MNIST set (a sample ships with the project)
+
+Every verb takes --help. With --json a verb prints one JSON object to standard output;
+progress and messages go to standard error. Exit status: 0 done, 1 failed, 2 wrong request.
+"""
+
+# No rich markup: plain help reads the same in a terminal, a pipe and a log, and starts faster.
+app = typer.Typer(
+    help=HELP,
+    invoke_without_command=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command("configs")(configs.configs)
+app.command("config")(config.config)
+app.command("data")(data.data)
+
+
+@app.callback()
+def _root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        cli.say(context.get_help())
+        raise typer.Exit(2)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # As an exception, so that half-written files are removed on the way out.
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def main() -> None:
+    """Entry point of the console script; ends the process."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(cli.run(app, sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
