@@ -260,10 +260,20 @@ def _is_request_error(error: BaseException) -> bool:
     return isinstance(error, RequestError | ConfigError | DatasetRequestError)
 
 
+def _describe_usage(error: typer.TyperException) -> str:
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return f"{message}."
+    if message.startswith("No such command"):
+        message += f", known: {', '.join(context.command.list_commands(context))}"
+    return f"{message}; see '{context.command_path} --help'."
+
+
 def describe(error: BaseException) -> tuple[str, int]:
     """The sentence for the user, and the exit status, of an error that ended a verb."""
-    if isinstance(error, typer.TyperException):
-        return f"{error.format_message().rstrip('.')}; see --help.", 2
+    if isinstance(error, typer.TyperException):  # the command line itself
+        return _describe_usage(error), 2
     if _is_request_error(error):
         return str(error), 2
     if isinstance(error, FailureError) or type(error).__module__.split(".")[0] in OWN_PACKAGES:

@@ -8,7 +8,7 @@ __all__ = ["config"]
 
 
 def config(config: cli.ConfigArgument, json: cli.JsonOption = False) -> None:
-    r"""Print a configuration as TOML, to be changed and used as CONFIG.
+    """Print a configuration as TOML, to be changed and used as CONFIG.
 
     \b
     Examples:

