@@ -1,0 +1,257 @@
+"""Host interface: images in and results out on AXI4-Stream, registers on AXI4-Lite."""
+
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.axi import axi4_lite_signature, axi4_stream_signature
+from hw.input_buffer import InputBuffer
+from hw.layouts import activation_word_layout
+from hw.register_file import RegisterFile
+from hw.registers import ADDRESS_BITS, register_table
+from hw.result_buffer import ResultBuffer
+from model.activity import Activity
+from model.config import Config, ScalePolicy, SkipPolicy
+
+__all__ = ["ChiWindow", "HostInterface"]
+
+
+class ChiWindow(wiring.Component):
+    """Reads one accumulator of the chi memory for the host, or refuses.
+
+    Timing: ``request`` in cycle 0 asks the memory in the same cycle; the word comes in cycle 1,
+    ``done`` with the lane's value is high in cycle LATENCY = 1. Refused, with the same timing,
+    unless the unit is idle and the memory accepts.
+
+    Parameters
+    ----------
+    config : Config
+        The system.
+
+    Members
+    -------
+    request : In(1)
+        Strobe: read the accumulator at ``address`` and ``lane``, both stable until ``done``.
+    address : In(range(chi_depth))
+    lane : In(range(lanes))
+    idle : In(1)
+        The unit is idle.
+    value : Out(signed(chi_bits))
+        The accumulator, valid with ``done``.
+    done : Out(1)
+        Strobe: answered.
+    refused : Out(1)
+        Valid with ``done``: the read was refused.
+    chi_address, chi_enable, chi_ack, chi_data
+        As of :class:`HostInterface`.
+    """
+
+    LATENCY = 1  # from request to done
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        chi = signed(config.update.chi_bits)
+        super().__init__(
+            {
+                "request": In(1),
+                "address": In(range(config.chi_depth)),
+                "lane": In(range(config.update.lanes)),
+                "idle": In(1),
+                "value": Out(chi),
+                "done": Out(1),
+                "refused": Out(1),
+                "chi_address": Out(range(config.chi_depth)),
+                "chi_enable": Out(1),
+                "chi_ack": In(1),
+                "chi_data": In(data.ArrayLayout(chi, config.update.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Builds the module."""
+        m = Module()
+
+        # Cycle 0: the memory accepts the read, or not.
+        m.d.comb += [
+            self.chi_address.eq(self.address),
+            self.chi_enable.eq(self.request & self.idle),
+        ]
+        m.d.sync += [
+            self.done.eq(self.request),
+            self.refused.eq(~(self.chi_enable & self.chi_ack)),
+        ]
+
+        # Cycle 1: one lane of its word.
+        with m.Switch(self.lane):
+            for lane in range(self.config.update.lanes):
+                with m.Case(lane):
+                    m.d.comb += self.value.eq(self.chi_data[lane])
+
+        return m
+
+
+class HostInterface(wiring.Component):
+    """Joins input buffer, result buffer, register file and chi window; adds no logic of its own.
+
+    ::
+
+        s_axis_image  --> InputBuffer  --> o_drives, o_codes
+                              |  malformed frames: sticky errors
+        s_axi         <-> RegisterFile <-> settings, status, counters
+                              |  CHI_DATA
+                          ChiWindow    <-> chi memory
+        m_axis_result <-- ResultBuffer <-- i_outputs, commit
+
+    Timing: that of its parts. All ports belong to one clock domain with a synchronous reset, active
+    high; where the host's AXI reset is active low, the parent inverts it. Settings change between
+    two cycles at any time: the sequencer samples them when it takes an image.
+
+    Parameters
+    ----------
+    config : Config
+        The system.
+
+    Members
+    -------
+    s_axis_image : In(axi4_stream_signature(lanes))
+        Image frames; see :class:`~hw.input_buffer.InputBuffer`.
+    m_axis_result : Out(axi4_stream_signature(lanes))
+        Result frames; see :class:`~hw.result_buffer.ResultBuffer`.
+    s_axi : In(axi4_lite_signature(12))
+        Registers; see :class:`~hw.register_file.RegisterFile` and ``hw.registers.register_table``.
+    o_drives, o_codes, rewind, image_ready, label, take
+        Loading an image; as of the input buffer.
+    i_outputs, commit, commit_label, commit_trained, commit_skipped, ready_for_image
+        Delivering a result; as of the result buffer.
+    run, train : Out(1)
+        Take images; train on them.
+    learning_rate_log2 : Out(signed(6))
+    epsilon_log2 : Out(range(chi_bits))
+    scale_policy : Out(range(2))
+        Position in ``ScalePolicy``.
+    skip_policy : Out(range(3))
+        Position in ``SkipPolicy``.
+    idle : In(1)
+        No image under way and no pulse due; chi may be read while it is high.
+    initialising : In(1)
+        The chi memory is being cleared.
+    array_timeout : In(1)
+        Strobe: an array did not answer in time.
+    counters : In(ArrayLayout(unsigned(64), len(Activity)))
+        Activity counters, in the order of ``Activity``.
+    cycles_idle : In(64)
+        Cycles without an image under way.
+    chi_address : Out(range(chi_depth)), chi_enable : Out(1)
+        Read this word of chi.
+    chi_ack : In(1)
+        In the cycle of ``chi_enable``: the memory does it.
+    chi_data : In(ArrayLayout(signed(chi_bits), lanes))
+        The word, one cycle later.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        lanes, n_classes = config.update.lanes, config.network.layers[-1]
+        words = activation_word_layout(config)
+        super().__init__(
+            {
+                "s_axis_image": In(axi4_stream_signature(lanes)),
+                "m_axis_result": Out(axi4_stream_signature(lanes)),
+                "s_axi": In(axi4_lite_signature(ADDRESS_BITS)),
+                "o_drives": Out(stream.Signature(words)),
+                "o_codes": Out(stream.Signature(words)),
+                "rewind": Out(1),
+                "image_ready": Out(1),
+                "label": Out(range(n_classes)),
+                "take": In(1),
+                "i_outputs": In(stream.Signature(words, always_ready=True)),
+                "commit": In(1),
+                "commit_label": In(range(n_classes)),
+                "commit_trained": In(1),
+                "commit_skipped": In(1),
+                "ready_for_image": Out(1),
+                "run": Out(1),
+                "train": Out(1),
+                "learning_rate_log2": Out(signed(6)),
+                "epsilon_log2": Out(range(config.update.chi_bits)),
+                "scale_policy": Out(range(len(ScalePolicy))),
+                "skip_policy": Out(range(len(SkipPolicy))),
+                "idle": In(1),
+                "initialising": In(1),
+                "array_timeout": In(1),
+                "counters": In(data.ArrayLayout(unsigned(64), len(Activity))),
+                "cycles_idle": In(64),
+                "chi_address": Out(range(config.chi_depth)),
+                "chi_enable": Out(1),
+                "chi_ack": In(1),
+                "chi_data": In(data.ArrayLayout(signed(config.update.chi_bits), lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Builds the module."""
+        m = Module()
+        m.submodules.registers = registers = RegisterFile(register_table(self.config))
+        connect(m, flipped(self.s_axi), registers.bus)
+        self._elaborate_frames(m, registers)
+        self._elaborate_settings(m, registers)
+        self._elaborate_chi(m, registers)
+        return m
+
+    def _elaborate_frames(self, m: Module, registers: RegisterFile) -> None:
+        m.submodules.input_buffer = images = InputBuffer(self.config)
+        m.submodules.result_buffer = results = ResultBuffer(self.config)
+        connect(m, flipped(self.s_axis_image), images.i)
+        connect(m, images.o_drives, flipped(self.o_drives))
+        connect(m, images.o_codes, flipped(self.o_codes))
+        connect(m, flipped(self.i_outputs), results.i_outputs)
+        connect(m, results.o, flipped(self.m_axis_result))
+        m.d.comb += [
+            self.rewind.eq(images.rewind),
+            self.image_ready.eq(images.image_ready),
+            self.label.eq(images.label),
+            images.take.eq(self.take),
+            results.commit.eq(self.commit),
+            results.label.eq(self.commit_label),
+            results.trained.eq(self.commit_trained),
+            results.skipped.eq(self.commit_skipped),
+            self.ready_for_image.eq(results.ready_for_image),
+            registers.errors_short_frame.eq(images.short_frame),
+            registers.errors_long_frame.eq(images.long_frame),
+            registers.errors_bad_label.eq(images.bad_label),
+            registers.status_image_ready.eq(images.image_ready),
+            registers.status_result_waiting.eq(results.o.tvalid),
+        ]
+
+    def _elaborate_settings(self, m: Module, registers: RegisterFile) -> None:
+        m.d.comb += [
+            self.run.eq(registers.control_run),
+            self.train.eq(registers.control_train),
+            self.learning_rate_log2.eq(registers.learning_rate_log2),
+            self.epsilon_log2.eq(registers.epsilon_log2),
+            self.scale_policy.eq(registers.scale_policy),
+            self.skip_policy.eq(registers.skip_policy),
+            registers.status_idle.eq(self.idle),
+            registers.status_initialising.eq(self.initialising),
+            registers.errors_array_timeout.eq(self.array_timeout),
+            registers.cycles_idle.eq(self.cycles_idle),
+        ]
+        for activity in Activity:
+            counter: Signal = getattr(registers, activity.name.lower())
+            m.d.comb += counter.eq(self.counters[activity])
+
+    def _elaborate_chi(self, m: Module, registers: RegisterFile) -> None:
+        m.submodules.chi_window = window = ChiWindow(self.config)
+        m.d.comb += [
+            window.request.eq(registers.chi_data_fetch),
+            window.address.eq(registers.chi_address),
+            window.lane.eq(registers.chi_lane),
+            window.idle.eq(self.idle),
+            registers.chi_data.eq(window.value),
+            registers.chi_data_done.eq(window.done),
+            registers.chi_data_refused.eq(window.refused),
+            self.chi_address.eq(window.chi_address),
+            self.chi_enable.eq(window.chi_enable),
+            window.chi_ack.eq(self.chi_ack),
+            window.chi_data.eq(self.chi_data),
+        ]
