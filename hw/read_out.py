@@ -1,0 +1,183 @@
+"""Column read-out: one transaction of an array, its codes summed over tiles and sent as words."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.layouts import Direction, array_signature, code_word_layout, read_command_layout
+from model.config import Config
+
+__all__ = ["ReadOut", "partial_sum"]
+
+
+def partial_sum(tile_codes: Sequence[Value], code_bits: int) -> Value:
+    """``saturate(sum_k tile_codes[k])`` to ``code_bits`` signed bits, combinational.
+
+    The gateware of :func:`model.read_out.partial_sum` for one read line: the sum is exact, only the
+    result saturates; one tile passes unchanged.
+    """
+    if len(tile_codes) == 1:
+        return tile_codes[0]
+    total = sum(tile_codes[1:], start=tile_codes[0])
+    low = Const(-(2 ** (code_bits - 1)), signed(code_bits))
+    high = Const(2 ** (code_bits - 1) - 1, signed(code_bits))
+    return Mux(total > high, high, Mux(total < low, low, total))
+
+
+class ReadOut(wiring.Component):
+    """Runs one array transaction a command and sends the codes of the read lines as words.
+
+    Word k holds ``codes[k * lanes + lane] = saturate(sum over tiles)`` for every read line; lanes
+    beyond the lines are 0. FORWARD and READ read the columns, BACKWARD the rows without the last:
+    the bias line has no error to receive. Values are held by the array, not here, so a stalled
+    consumer costs no memory.
+
+    **Timing**: a command transferred in cycle 0 raises ``start`` in cycle 0. With
+    M = ``mvm_cycles`` (``read_cycles`` for READ) codes are sampled from cycle M on, and word k is
+    valid in cycle M + 1 + k (``OUTPUT_LATENCY`` = 1) if never stalled. The next command is
+    accepted from the cycle after the transfer of the last word. The drives of the array must stay
+    until then. Reset drops a running transaction.
+
+    Parameters
+    ----------
+    config : Config
+    layer : int
+        Weight layer whose array this is.
+
+    Members
+    -------
+    i_command : ``In(stream)`` of :func:`hw.layouts.read_command_layout`
+        A first layer is never asked for BACKWARD.
+    o_words : ``Out(stream)`` of :func:`hw.layouts.code_word_layout`
+    start : ``Out(1)``
+        To the array: strobe that begins a transaction.
+    direction, row, device : ``Out``
+        To the array: of the command in the cycle of ``start``, then held until the next;
+        ``direction`` also tells where ``o_words`` belongs.
+    col_codes, row_codes : ``In``
+        From the array, see :func:`hw.layouts.array_signature`.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such layer.
+    """
+
+    OUTPUT_LATENCY = 1  # from the first cycle of valid codes to the first valid word
+
+    def __init__(self, config: Config, layer: int) -> None:
+        if layer not in range(config.network.n_layers):
+            raise ValueError(
+                f"layer must be between 0 and {config.network.n_layers - 1}, not {layer!r}."
+            )
+        self.config = config
+        self.layer = layer
+        array = array_signature(config, layer).members
+        names = ("start", "direction", "row", "device", "col_codes", "row_codes")
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(read_command_layout(config))),
+                "o_words": Out(stream.Signature(code_word_layout(config))),
+            }
+            | {name: array[name] for name in names}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, network = self.config, self.config.network
+        n_cols, n_back = network.n_cols(self.layer), network.n_rows(self.layer) - 1
+        backward = self.layer > 0
+        words = config.rows_to_words(max(n_cols, n_back if backward else 0))
+
+        accept = Signal()
+        command = self.i_command.p
+        running = Signal(read_command_layout(config))
+        m.d.comb += [accept.eq(self.i_command.valid & self.i_command.ready), self.start.eq(accept)]
+        with m.If(accept):
+            m.d.sync += running.eq(command)
+        for port, name in (
+            (self.direction, "direction"),
+            (self.row, "row"),
+            (self.device, "device"),
+        ):
+            m.d.comb += port.eq(Mux(accept, Value.cast(command[name]), Value.cast(running[name])))
+        is_backward = Signal()
+        m.d.comb += is_backward.eq((running.direction == Direction.BACKWARD) & int(backward))
+
+        # The word under way: a case per word, each a constant slice of the array's codes.
+        word = Signal(range(words))
+        word_codes = Signal(code_word_layout(config))
+        if backward:
+            with m.If(is_backward):
+                self._select(m, word_codes, word, self.row_codes, n_back)
+        with m.If(~is_backward):
+            self._select(m, word_codes, word, self.col_codes, n_cols)
+
+        free = Signal()  # the output register takes a word in this cycle
+        m.d.comb += free.eq(self.o_words.ready | ~self.o_words.valid)
+        with m.If(self.o_words.ready):
+            m.d.sync += self.o_words.valid.eq(0)
+
+        # Codes are valid M cycles after `start`; WAIT ends one cycle before.
+        longest = max(config.array.mvm_cycles, config.array.read_cycles)
+        remaining = Signal(range(longest))
+        with m.FSM():
+            # No transaction: a command starts one at once.
+            with m.State("IDLE"):
+                m.d.comb += self.i_command.ready.eq(1)
+                m.d.sync += [
+                    word.eq(0),
+                    remaining.eq(
+                        Mux(
+                            command.direction == Direction.READ,
+                            config.array.read_cycles - 1,
+                            config.array.mvm_cycles - 1,
+                        )
+                    ),
+                ]
+                with m.If(accept):
+                    m.next = "WAIT"
+            # The array integrates and converts.
+            with m.State("WAIT"):
+                m.d.sync += remaining.eq(remaining - 1)
+                with m.If(remaining == 1):
+                    m.next = "SEND"
+            # One word a cycle into the output register.
+            with m.State("SEND"):
+                with m.If(free):
+                    m.d.sync += [
+                        self.o_words.payload.eq(word_codes),
+                        self.o_words.valid.eq(1),
+                        word.eq(word + 1),
+                    ]
+                    with m.If(word_codes.last):
+                        m.next = "DRAIN"
+            # The last word waits to be taken.
+            with m.State("DRAIN"):
+                with m.If(self.o_words.ready):
+                    m.next = "IDLE"
+        return m
+
+    def _select(
+        self, m: Module, target: data.View, word: Signal, tile_codes: data.View, n_lines: int
+    ) -> None:
+        """Puts word ``word`` of ``n_lines`` summed codes on ``target``."""
+        lanes, code_bits = self.config.update.lanes, self.config.converter.adc_bits
+        n_tiles = tile_codes.shape().length
+        n_words = self.config.rows_to_words(n_lines)
+        # Select first, add behind: one adder a lane and tile, whatever the number of lines.
+        selected = Signal(data.ArrayLayout(data.ArrayLayout(signed(code_bits), lanes), n_tiles))
+        with m.Switch(word):
+            for index in range(n_words):
+                with m.Case(index):
+                    m.d.comb += target.last.eq(index == n_words - 1)
+                    for lane in range(min(lanes, n_lines - index * lanes)):
+                        for tile in range(n_tiles):
+                            m.d.comb += selected[tile][lane].eq(
+                                tile_codes[tile][index * lanes + lane]
+                            )
+        for lane in range(lanes):
+            codes = [selected[tile][lane] for tile in range(n_tiles)]
+            m.d.comb += target.codes[lane].eq(partial_sum(codes, code_bits))
