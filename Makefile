@@ -36,7 +36,7 @@ $(VENV)/.locked: requirements.lock $(if $(MOVED),moved)
 	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 	    echo "$$python cannot make virtual environments: install its venv package (Debian: python3-venv)." >&2; exit 1; \
 	fi; \
-	if [ -n "$(MOVED)" ] || ! $(RUN) -c '' 2>/dev/null; then "$$python" -m venv --clear $(VENV); fi; \
+	if [ -n "$(MOVED)" ] || ! $(RUN) -m pip --version >/dev/null 2>&1; then "$$python" -m venv --clear $(VENV); fi; \
 	echo "Installing the pinned dependencies into $(VENV) (a few minutes the first time) ..."
 	@$(PIP) install -qq --require-hashes --requirement requirements.lock
 	@pwd > $(VENV)/.path
