@@ -1,1 +1,1 @@
-"""Energy, time and area from activity counts and sourced tables."""
+"""Energy, time and area: from activity to figures whose every number leads to its source."""
