@@ -27,10 +27,19 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from model.config import Config
+from model.device_pairs import (
+    AGELESS,
+    DEVICE_DTYPE,
+    ArrayPhysics,
+    age_devices,
+    append,
+    rebuild,
+    unlink,
+    update_pair,
+)
 from model.devices import (
     ELAPSED_MIN_S,
     N_AGE_CLASSES,
@@ -38,11 +47,11 @@ from model.devices import (
     StepTable,
     class_starts,
     drift_factors,
-    find_age_class,
     initial_history,
     interpolate_step,
     step_table,
 )
+from model.jit import njit
 
 __all__ = [
     "MINUS",
@@ -60,43 +69,8 @@ __all__ = [
 PLUS = 0
 MINUS = 1
 
-#: Age class of devices that do not drift: no list, drift factor 1.
-_AGELESS = N_AGE_CLASSES
-
 #: What a device remembers; the rest of its record follows from it.
 _SAVED = ("conductance_us", "history", "pulse_time_s", "stuck")
-
-
-class ArrayPhysics(NamedTuple):
-    """The numbers of an array's physics; units as in the configuration."""
-
-    weight_us: float
-    forward_lsb: float
-    backward_lsb: float
-    read_lsb_us: float
-    history_decay: float
-    g_min_us: float
-    g_max_us: float
-    noise_slope: float
-    noise_offset_us: float
-    reset_mean_us: float
-    reset_std_us: float
-    reset_min_us: float
-
-
-#: One device: 32 bytes, so a pair is one cache line.
-DEVICE_DTYPE = np.dtype(
-    [
-        ("pulse_time_s", np.float64),  # device time of the last pulse
-        ("conductance_us", np.float32),  # at t0 after the last pulse
-        ("history", np.float32),  # P
-        ("older", np.int32),  # neighbours in the list of the age class, -1 at its ends
-        ("younger", np.int32),
-        ("age_class", np.int16),
-        ("stuck", np.uint8),  # 1: never changes
-    ],
-    align=True,
-)
 
 
 class CrossbarState(NamedTuple):
@@ -117,9 +91,9 @@ class CrossbarState(NamedTuple):
     step: StepTable
     #: Record array of :data:`DEVICE_DTYPE`, [n_devices].
     devices: NDArray[np.void]
-    #: Weight of each pair at the time of the last call, float32 [n_pairs].
+    #: Weight of each pair at the time of the last call, float32 [n_rows, n_cols].
     weight: NDArray[np.float32]
-    #: Variance of one read's noise of each pair, in squared weight units, float32 [n_pairs].
+    #: Variance of one read's noise of each pair, in squared weight units, float32, the same shape.
     variance: NDArray[np.float32]
     #: Oldest and youngest device of each age class's list, -1 if empty, int32 [N_AGE_CLASSES, 2].
     ends: NDArray[np.int32]
@@ -130,143 +104,15 @@ class CrossbarState(NamedTuple):
     factors: NDArray[np.float64]
     #: Device time of the last call and the earliest time at which any device is due, in s.
     clock_s: NDArray[np.float64]
-    #: Scratch space of the products.
+    #: Scratch space of the products: read lines' sums, driven lines and their drives.
     sums: NDArray[np.float32]
     variances: NDArray[np.float32]
-    driven: NDArray[np.int32]
+    lines: NDArray[np.int32]
+    drives: NDArray[np.float32]
     rng: np.random.Generator
 
 
-# Ages. The helpers take arrays, not the state: handing a tuple of arrays on inside a loop counts
-# references of every array in it, which costs ten times the work itself.
-
-
-@njit(cache=True)
-def _update_pair(
-    pair: int,
-    physics: ArrayPhysics,
-    devices: NDArray[np.void],
-    factors: NDArray[np.float64],
-    weight: NDArray[np.float32],
-    variance: NDArray[np.float32],
-) -> None:
-    """Recomputes the weight and noise variance of a pair from its devices' age classes."""
-    plus = devices[2 * pair]
-    minus = devices[2 * pair + 1]
-    g_plus = plus.conductance_us * factors[plus.age_class]
-    g_minus = minus.conductance_us * factors[minus.age_class]
-    noise_plus = (physics.noise_slope * g_plus + physics.noise_offset_us) / physics.weight_us
-    noise_minus = (physics.noise_slope * g_minus + physics.noise_offset_us) / physics.weight_us
-    weight[pair] = (g_plus - g_minus) / physics.weight_us
-    variance[pair] = noise_plus * noise_plus + noise_minus * noise_minus
-
-
-@njit(cache=True)
-def _due(born_s: float, wait_s: float) -> float:
-    """When a device pulsed at ``born_s`` leaves a class that ends ``wait_s`` after the pulse.
-
-    A hint, early by more than the rounding of the sum: the test that decides compares the elapsed
-    time with the class's end, as :func:`~model.devices.find_age_class` does.
-    """
-    return born_s + wait_s - 1e-12 * (abs(born_s) + wait_s)
-
-
-@njit(cache=True)
-def _append(
-    index: int,
-    age: int,
-    devices: NDArray[np.void],
-    ends: NDArray[np.int32],
-    due_s: NDArray[np.float64],
-    starts_s: NDArray[np.float64],
-) -> None:
-    """Puts a device at the young end of a class's list."""
-    device = devices[index]
-    last = ends[age, 1]
-    device.age_class = age
-    device.older = last
-    device.younger = -1
-    ends[age, 1] = index
-    if last < 0:
-        ends[age, 0] = index
-        due_s[age] = _due(device.pulse_time_s, starts_s[age + 1])
-    else:
-        devices[last].younger = index
-
-
-@njit(cache=True)
-def _unlink(
-    index: int,
-    devices: NDArray[np.void],
-    ends: NDArray[np.int32],
-    due_s: NDArray[np.float64],
-    starts_s: NDArray[np.float64],
-) -> None:
-    """Takes a device out of its class's list."""
-    age = devices[index].age_class
-    older = devices[index].older
-    younger = devices[index].younger
-    if younger < 0:
-        ends[age, 1] = older
-    else:
-        devices[younger].older = older
-    if older >= 0:
-        devices[older].younger = younger
-    else:
-        ends[age, 0] = younger
-        if younger < 0:
-            due_s[age] = math.inf
-        else:
-            due_s[age] = _due(devices[younger].pulse_time_s, starts_s[age + 1])
-
-
-@njit(cache=True)
-def _age_devices(
-    time_s: float,
-    physics: ArrayPhysics,
-    devices: NDArray[np.void],
-    weight: NDArray[np.float32],
-    variance: NDArray[np.float32],
-    ends: NDArray[np.int32],
-    due_s: NDArray[np.float64],
-    starts_s: NDArray[np.float64],
-    factors: NDArray[np.float64],
-) -> float:
-    """Moves every due device to its new class and recomputes its pair; the next time one is due.
-
-    Classes are visited from old to young, so devices that jump into the same class arrive there in
-    the order of their pulses, behind those that came earlier: lists stay sorted without sorting.
-    """
-    next_due = math.inf
-    for age in range(N_AGE_CLASSES - 1, -1, -1):
-        if due_s[age] > time_s:
-            next_due = min(next_due, due_s[age])
-            continue
-        index = ends[age, 0]
-        while index >= 0:
-            elapsed = max(time_s - devices[index].pulse_time_s, ELAPSED_MIN_S)
-            if elapsed < starts_s[age + 1]:
-                break
-            new_age = age + 1
-            if elapsed >= starts_s[age + 2]:
-                new_age = find_age_class(elapsed, starts_s)
-            following = devices[index].younger
-            _append(index, new_age, devices, ends, due_s, starts_s)
-            next_due = min(next_due, due_s[new_age])
-            _update_pair(index >> 1, physics, devices, factors, weight, variance)
-            index = following
-        ends[age, 0] = index
-        if index < 0:
-            ends[age, 1] = -1
-            due_s[age] = math.inf
-        else:
-            devices[index].older = -1
-            due_s[age] = _due(devices[index].pulse_time_s, starts_s[age + 1])
-        next_due = min(next_due, due_s[age])
-    return next_due
-
-
-@njit(cache=True)
+@njit
 def advance(state: CrossbarState, time_s: float) -> None:
     """Brings all weights to device time ``time_s``; every other function does this first.
 
@@ -282,12 +128,12 @@ def advance(state: CrossbarState, time_s: float) -> None:
         raise ValueError("Device time must not run backwards.")
     clock[0] = time_s
     if time_s >= clock[1]:
-        clock[1] = _age_devices(
+        clock[1] = age_devices(
             time_s,
             state.physics,
             state.devices,
-            state.weight,
-            state.variance,
+            state.weight.reshape(-1),
+            state.variance.reshape(-1),
             state.ends,
             state.due_s,
             state.starts_s,
@@ -298,29 +144,58 @@ def advance(state: CrossbarState, time_s: float) -> None:
 # Products and reads
 
 
-@njit(cache=True)
+@njit
 def _quantise(value: float, code_max: int) -> int:
     """ADC: half to even, saturating to ``-code_max - 1 .. code_max``."""
     return int(min(max(np.rint(value), -code_max - 1.0), float(code_max)))
 
 
-@njit(cache=True)
-def _add_row(
-    x: float,
-    weight: NDArray[np.float32],
-    variance: NDArray[np.float32],
+@njit
+def _list_driven(
+    drive: NDArray[np.integer],
+    first: int,
+    last: int,
+    lines: NDArray[np.int32],
+    drives: NDArray[np.float32],
+) -> int:
+    """Lists the lines ``first .. last - 1`` that are driven, filled up to a multiple of four.
+
+    The filling is line ``first`` with drive 0, which adds nothing. Returns the length of the list.
+    """
+    n = 0
+    for line in range(first, last):
+        if drive[line] != 0:
+            lines[n] = line
+            drives[n] = drive[line]
+            n += 1
+    while n % 4:
+        lines[n] = first
+        drives[n] = 0
+        n += 1
+    return n
+
+
+@njit
+def _add_lines(
+    matrix: NDArray[np.float32],
+    lines: NDArray[np.int32],
+    factors: NDArray[np.float32],
     sums: NDArray[np.float32],
-    variances: NDArray[np.float32],
 ) -> None:
-    """Adds a row driven with ``x``; element by element, so vector code rounds as scalar code does."""
-    drive = np.float32(x)
-    power = drive * drive
-    for col in range(sums.size):
-        sums[col] += drive * weight[col]
-        variances[col] += power * variance[col]
+    """``sums[k] += sum_i factors[i] * matrix[lines[i], k]``, in the order of the lines.
+
+    Four lines in one pass keep the sums in registers four times as long; a sum is still formed in
+    the same order as line by line. Elements do not mix, so vector code rounds as scalar code does.
+    """
+    for i in range(0, lines.size, 4):
+        f0, f1, f2, f3 = factors[i], factors[i + 1], factors[i + 2], factors[i + 3]
+        m0, m1 = matrix[lines[i]], matrix[lines[i + 1]]
+        m2, m3 = matrix[lines[i + 2]], matrix[lines[i + 3]]
+        for k in range(sums.size):
+            sums[k] = (((sums[k] + f0 * m0[k]) + f1 * m1[k]) + f2 * m2[k]) + f3 * m3[k]
 
 
-@njit(cache=True)
+@njit
 def _convert(
     sums: NDArray[np.float32],
     variances: NDArray[np.float32],
@@ -338,7 +213,37 @@ def _convert(
         codes[line] = _quantise(current / lsb, code_max)
 
 
-@njit(cache=True)
+@njit
+def _product(
+    state: CrossbarState,
+    weight: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    drive: NDArray[np.integer],
+    tile_lines: int,
+    lsb: float,
+    codes: NDArray[np.int16],
+) -> None:
+    """The product of either direction; ``weight`` and ``variance`` have the driven lines as rows."""
+    noisy = state.physics.noise_slope != 0.0 or state.physics.noise_offset_us != 0.0
+    sums = state.sums[: weight.shape[1]]
+    variances = state.variances[: weight.shape[1]]
+    for tile in range(codes.shape[0]):
+        first = tile * tile_lines
+        last = min(first + tile_lines, weight.shape[0])
+        n = _list_driven(drive, first, last, state.lines, state.drives)
+        lines = state.lines[:n]
+        drives = state.drives[:n]
+        sums[:] = 0
+        _add_lines(weight, lines, drives, sums)
+        if noisy:
+            variances[:] = 0
+            for i in range(n):
+                drives[i] *= drives[i]
+            _add_lines(variance, lines, drives, variances)
+        _convert(sums, variances, lsb, noisy, state.code_max, state.rng, codes[tile])
+
+
+@njit
 def product_forward(
     state: CrossbarState,
     drive: NDArray[np.uint8],
@@ -361,27 +266,11 @@ def product_forward(
         int16 [n_row_tiles, n_cols], written.
     """
     advance(state, time_s)
-    physics = state.physics
-    noisy = physics.noise_slope != 0.0 or physics.noise_offset_us != 0.0
-    n_cols = state.n_cols
-    sums = state.sums[:n_cols]
-    variances = state.variances[:n_cols]
-    weight = state.weight
-    variance = state.variance
-    for tile in range(codes.shape[0]):
-        sums[:] = 0
-        variances[:] = 0
-        first = tile * state.tile_rows
-        for row in range(first, min(first + state.tile_rows, state.n_rows)):
-            if drive[row] != 0:
-                a = row * n_cols
-                b = a + n_cols
-                _add_row(drive[row], weight[a:b], variance[a:b], sums, variances)
-        lsb = 255.0 * physics.forward_lsb
-        _convert(sums, variances, lsb, noisy, state.code_max, state.rng, codes[tile])
+    lsb = 255.0 * state.physics.forward_lsb
+    _product(state, state.weight, state.variance, drive, state.tile_rows, lsb, codes)
 
 
-@njit(cache=True)
+@njit
 def product_backward(
     state: CrossbarState,
     drive: NDArray[np.int8],
@@ -403,37 +292,11 @@ def product_backward(
         int16 [n_col_tiles, n_rows], written.
     """
     advance(state, time_s)
-    physics = state.physics
-    noisy = physics.noise_slope != 0.0 or physics.noise_offset_us != 0.0
-    n_cols = state.n_cols
-    n_rows = state.n_rows
-    sums = state.sums[:n_rows]
-    variances = state.variances[:n_rows]
-    weight = state.weight
-    variance = state.variance
-    driven = state.driven
-    for tile in range(codes.shape[0]):
-        first = tile * state.tile_cols
-        n_driven = 0
-        for col in range(first, min(first + state.tile_cols, n_cols)):
-            if drive[col] != 0:
-                driven[n_driven] = col
-                n_driven += 1
-        for row in range(n_rows):
-            line_sum = np.float32(0)
-            line_variance = np.float32(0)
-            for k in range(n_driven):
-                col = driven[k]
-                d = np.float32(drive[col])
-                line_sum += d * weight[row * n_cols + col]
-                line_variance += (d * d) * variance[row * n_cols + col]
-            sums[row] = line_sum
-            variances[row] = line_variance
-        lsb = physics.backward_lsb
-        _convert(sums, variances, lsb, noisy, state.code_max, state.rng, codes[tile])
+    lsb = state.physics.backward_lsb
+    _product(state, state.weight.T, state.variance.T, drive, state.tile_cols, lsb, codes)
 
 
-@njit(cache=True)
+@njit
 def read_row(
     state: CrossbarState, row: int, device: int, time_s: float, codes: NDArray[np.int16]
 ) -> None:
@@ -469,7 +332,7 @@ def read_row(
 # Pulses
 
 
-@njit(cache=True)
+@njit
 def program(
     state: CrossbarState, row: int, col: int, device: int, kind: int, time_s: float
 ) -> None:
@@ -508,46 +371,21 @@ def program(
         after = max(physics.reset_mean_us + physics.reset_std_us * normal, physics.reset_min_us)
     target.conductance_us = after
     target.history = history
-    if target.age_class != _AGELESS:
-        _unlink(index, state.devices, state.ends, state.due_s, state.starts_s)
+    if target.age_class != AGELESS:
+        unlink(index, state.devices, state.ends, state.due_s, state.starts_s)
         target.pulse_time_s = time_s
-        _append(index, 0, state.devices, state.ends, state.due_s, state.starts_s)
+        append(index, 0, state.devices, state.ends, state.due_s, state.starts_s)
         state.clock_s[1] = min(state.clock_s[1], state.due_s[0])
     else:
         target.pulse_time_s = time_s
-    _update_pair(index >> 1, physics, state.devices, state.factors, state.weight, state.variance)
-
-
-@njit(cache=True)
-def _rebuild(
-    time_s: float,
-    order: NDArray[np.int64],
-    drifts: bool,
-    physics: ArrayPhysics,
-    devices: NDArray[np.void],
-    weight: NDArray[np.float32],
-    variance: NDArray[np.float32],
-    ends: NDArray[np.int32],
-    due_s: NDArray[np.float64],
-    starts_s: NDArray[np.float64],
-    factors: NDArray[np.float64],
-) -> None:
-    """Classes, lists and pairs from conductances and pulse times, at ``time_s``.
-
-    ``order`` lists the devices from the earliest to the latest pulse. The result is the state that a
-    run of :func:`advance` calls up to this time leaves, but for the order of devices that were
-    pulsed at the same time, which no result depends on.
-    """
-    ends[:] = -1
-    due_s[:] = math.inf
-    for index in order:
-        if drifts and not devices[index].stuck:
-            age = find_age_class(time_s - devices[index].pulse_time_s, starts_s)
-            _append(index, age, devices, ends, due_s, starts_s)
-        else:
-            devices[index].age_class = _AGELESS
-    for pair in range(weight.size):
-        _update_pair(pair, physics, devices, factors, weight, variance)
+    update_pair(
+        index >> 1,
+        physics,
+        state.devices,
+        state.factors,
+        state.weight.reshape(-1),
+        state.variance.reshape(-1),
+    )
 
 
 # The object
@@ -622,8 +460,8 @@ class Crossbar:
             ),
             step=table,
             devices=devices,
-            weight=np.zeros(n_devices // 2, np.float32),
-            variance=np.zeros(n_devices // 2, np.float32),
+            weight=np.zeros((n_rows, n_cols), np.float32),
+            variance=np.zeros((n_rows, n_cols), np.float32),
             ends=np.zeros((N_AGE_CLASSES, 2), np.int32),
             due_s=np.zeros(N_AGE_CLASSES),
             starts_s=class_starts(),
@@ -631,21 +469,22 @@ class Crossbar:
             clock_s=np.zeros(2),
             sums=np.zeros(longest, np.float32),
             variances=np.zeros(longest, np.float32),
-            driven=np.zeros(longest, np.int32),
+            lines=np.zeros(longest + 3, np.int32),
+            drives=np.zeros(longest + 3, np.float32),
             rng=rng,
         )
         self._rebuild()
 
     def _rebuild(self) -> None:
         state = self.state
-        _rebuild(
+        rebuild(
             float(state.clock_s[0]),
             np.argsort(state.devices["pulse_time_s"], kind="stable"),
             self.config.device.drift_nu > 0,
             state.physics,
             state.devices,
-            state.weight,
-            state.variance,
+            state.weight.reshape(-1),
+            state.variance.reshape(-1),
             state.ends,
             state.due_s,
             state.starts_s,

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from model.config import ConfigError, DeviceConfig
 from model.device_table import read_device_table
+from model.jit import njit
 
 __all__ = [
     "CLASSES_PER_OCTAVE",
@@ -41,7 +41,9 @@ __all__ = [
     "class_starts",
     "drift_error_bound",
     "drift_factors",
+    "find_age_class",
     "initial_history",
+    "interpolate_step",
     "step_table",
 ]
 
@@ -184,14 +186,14 @@ def _sample(
     return StepTable(knots, mean, std)
 
 
-@njit(cache=True)
+@njit
 def interpolate_step(
     table: StepTable, conductance_us: float, history: float
 ) -> tuple[float, float]:
     """Mean and spread of a SET step, in uS: bilinear in conductance and history (0..1), held at the ends."""
     knots = table.conductance_us
     n = knots.size
-    i = min(max(np.searchsorted(knots, conductance_us) - 1, 0), max(n - 2, 0))
+    i = min(max(int(np.searchsorted(knots, conductance_us)) - 1, 0), max(n - 2, 0))
     u = 0.0
     if n > 1:
         u = min(max((conductance_us - knots[i]) / (knots[i + 1] - knots[i]), 0.0), 1.0)
@@ -257,7 +259,7 @@ def drift_error_bound(device: DeviceConfig) -> float:
     return math.exp2(device.drift_nu / (2 * CLASSES_PER_OCTAVE)) - 1.0
 
 
-@njit(cache=True)
+@njit
 def find_age_class(elapsed_s: float, starts: NDArray[np.float64]) -> int:
     """The class k with ``starts[k] <= elapsed_s < starts[k + 1]``; times below 1 ns count as 1 ns.
 
