@@ -1,0 +1,196 @@
+"""Outer product: walks the non-zero part of errors x activations, a word of lanes a cycle."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.layouts import product_word_layout, update_command_layout
+from hw.priority import encode, lowest, without_lowest
+from model.config import Config
+
+__all__ = ["OuterProduct", "error_code_word_layout", "nonzero_layout"]
+
+
+def error_code_word_layout(config: Config) -> data.StructLayout:
+    """``lanes`` update codes of a layer's errors."""
+    return data.StructLayout(
+        {
+            # -3..3; lanes beyond the vector are zero.
+            "codes": data.ArrayLayout(signed(3), config.update.lanes),
+            # High in the last word of a vector.
+            "last": unsigned(1),
+        }
+    )
+
+
+def nonzero_layout(config: Config) -> data.ArrayLayout:
+    """For each layer one flag a word of its activations: the word has a non-zero code."""
+    n_layers = config.network.n_layers
+    return data.ArrayLayout(unsigned(max(config.n_words(k) for k in range(n_layers))), n_layers)
+
+
+class OuterProduct(wiring.Component):
+    """The words of one layer's update that change anything, in the order of the model.
+
+    For every unit with a non-zero error code, rising, and every word of activations with a non-zero
+    code, rising, as :func:`model.outer_product.word_products`::
+
+        products[lane] = -codes[word, lane] * error[unit]
+        address = chi_base(layer) + unit * n_words(layer) + word
+
+    Zeros are never walked: priority selection finds the next unit and the next word.
+
+    Error codes come first, words of a vector in order, ``last`` with the last of them. The first
+    word of a vector drops what the vector before it left. A command then runs the update with the
+    words transferred up to and with its own cycle, and consumes them: when ``busy`` falls, no
+    non-zero error is left.
+
+    Timing: with a command transferred in cycle 0 and N = (non-zero errors) x (non-zero words), word
+    i is at ``o`` in cycle ``FIRST_WORD + i``, one a cycle without bubbles if never stalled, else
+    later by the stalled cycles. ``busy`` is high from cycle 1 up to and with the last transfer; for
+    N = 0 in ``EMPTY_CYCLES`` cycles.
+
+    Parameters
+    ----------
+    config : Config
+        Gives layer widths and ``update.lanes``.
+
+    Members
+    -------
+    i_errors : In(stream of error_code_word_layout)
+        Ready while ``busy`` is low.
+    i_command : In(stream of update_command_layout)
+        Ready while ``busy`` is low.
+    layer : Out(range(n_layers))
+        Layer of the running update: selects whose code buffer answers.
+    code_address : Out(range(n_words))
+        Word of activation codes to read.
+    codes : In(ArrayLayout(signed(3), lanes))
+        That word of that layer, one cycle later.
+    nonzero : In(nonzero_layout)
+        Which words have a non-zero code; sampled with the command. Bits beyond a layer are zero.
+    o : Out(stream of product_word_layout)
+    busy : Out(1)
+        An update runs.
+
+    Source
+    ------
+    Nandakumar 2020, Methods: 3-bit outer product, zeros skipped.
+    """
+
+    FIRST_WORD = 3  # from i_command transfer to o.valid of word 0
+    EMPTY_CYCLES = 1  # cycles of busy when no word is touched
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        product = product_word_layout(config)
+        super().__init__(
+            {
+                "i_errors": In(stream.Signature(error_code_word_layout(config))),
+                "i_command": In(stream.Signature(update_command_layout(config))),
+                "layer": Out(product["layer"].shape),
+                "code_address": Out(product["word"].shape),
+                "codes": In(data.ArrayLayout(signed(3), config.update.lanes)),
+                "nonzero": In(nonzero_layout(config)),
+                "o": Out(stream.Signature(product)),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, network = self.config, self.config.network
+        lanes, o = config.update.lanes, self.o.payload
+        n_units = max(network.n_cols(layer) for layer in range(network.n_layers))
+
+        # The error codes as three bit planes over the units, so that one-hot selection of a code is
+        # three wide AND-ORs; and a flag for each unit that is still to come.
+        planes = [Signal(n_units, name=f"errors_bit{bit}") for bit in range(3)]
+        pending_units = Signal(n_units)
+        fill = Signal(range(max(2, config.rows_to_words(n_units))))
+        codes = self.i_errors.payload.codes
+        m.d.comb += self.i_errors.ready.eq(~self.busy)
+        with m.If(self.i_errors.valid & self.i_errors.ready):
+            m.d.sync += fill.eq(Mux(self.i_errors.payload.last, 0, fill + 1))
+            with m.If(fill == 0):
+                m.d.sync += pending_units.eq(0)
+            with m.Switch(fill):
+                for word in range(config.rows_to_words(n_units)):
+                    with m.Case(word):
+                        for lane in range(min(lanes, n_units - word * lanes)):
+                            unit = word * lanes + lane
+                            m.d.sync += pending_units[unit].eq(codes[lane].any())
+                            m.d.sync += [planes[b][unit].eq(codes[lane][b]) for b in range(3)]
+
+        # Cycle 0: take the command.
+        words, shift = Signal.like(self.nonzero[0]), Signal(o.shift.shape())
+        m.d.comb += self.i_command.ready.eq(~self.busy)
+        with m.If(self.i_command.valid & self.i_command.ready):
+            m.d.sync += [
+                self.busy.eq(1),
+                self.layer.eq(self.i_command.payload.layer),
+                shift.eq(self.i_command.payload.shift),
+            ]
+            with m.Switch(self.i_command.payload.layer):
+                for layer in range(network.n_layers):
+                    with m.Case(layer):
+                        m.d.sync += words.eq(self.nonzero[layer])
+
+        # Cycle 1: choose a unit, whenever the unit before it is at its last word.
+        advance, load = Signal(), Signal()
+        unit_onehot, pending_words = Signal(n_units), Signal.like(words)
+        unit, unit_valid, negated_error = Signal(o.unit.shape()), Signal(), Signal(signed(3))
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            load.eq(self.busy & advance & ~without_lowest(pending_words).any()),
+            unit_onehot.eq(lowest(pending_units)),
+        ]
+        error = Signal(signed(3))
+        m.d.comb += [error[b].eq((unit_onehot & planes[b]).any()) for b in range(3)]
+        with m.If(load):
+            m.d.sync += [
+                pending_units.eq(Mux(words.any(), without_lowest(pending_units), 0)),
+                unit.eq(encode(unit_onehot)),
+                unit_valid.eq(pending_units.any() & words.any()),
+                negated_error.eq(-error),
+                pending_words.eq(Mux(pending_units.any(), words, 0)),
+            ]
+        with m.Elif(advance):
+            m.d.sync += pending_words.eq(without_lowest(pending_words))
+
+        # Cycle 2: choose a word of it and read its codes. A stalled word keeps its own address.
+        word, base = Signal(o.word.shape()), Signal(o.address.shape())
+        unit_at_o, word_at_o = Signal.like(unit), Signal.like(word)
+        address_at_o, error_at_o = Signal.like(base), Signal.like(negated_error)
+        m.d.comb += [
+            word.eq(encode(lowest(pending_words))),
+            self.code_address.eq(Mux(advance, word, word_at_o)),
+        ]
+        with m.Switch(self.layer):
+            for layer in range(network.n_layers):
+                with m.Case(layer):
+                    first, n_words = config.chi_base(layer), config.n_words(layer)
+                    m.d.comb += base.eq(Const(first) + unit * Const(n_words))
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(unit_valid)
+        with m.If(advance & unit_valid):
+            m.d.sync += [
+                unit_at_o.eq(unit),
+                word_at_o.eq(word),
+                address_at_o.eq(base + word),
+                error_at_o.eq(negated_error),
+            ]
+
+        # Cycle 3: the codes are here: multiply.
+        m.d.comb += [
+            o.layer.eq(self.layer),
+            o.unit.eq(unit_at_o),
+            o.word.eq(word_at_o),
+            o.address.eq(address_at_o),
+            o.shift.eq(shift),
+            *(o.products[lane].eq(self.codes[lane] * error_at_o) for lane in range(lanes)),
+        ]
+
+        with m.If(self.busy & advance & ~unit_valid & ~(pending_units.any() & words.any())):
+            m.d.sync += self.busy.eq(0)
+        return m
