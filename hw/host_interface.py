@@ -68,7 +68,6 @@ class ChiWindow(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Builds the module."""
         m = Module()
 
         # Cycle 0: the memory accepts the read, or not.
@@ -159,7 +158,7 @@ class HostInterface(wiring.Component):
                 "m_axis_result": Out(axi4_stream_signature(lanes)),
                 "s_axi": In(axi4_lite_signature(ADDRESS_BITS)),
                 "o_drives": Out(stream.Signature(words)),
-                "o_codes": Out(stream.Signature(words)),
+                "o_codes": Out(stream.Signature(words, always_ready=True)),
                 "rewind": Out(1),
                 "image_ready": Out(1),
                 "label": Out(range(n_classes)),
@@ -189,7 +188,6 @@ class HostInterface(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Builds the module."""
         m = Module()
         m.submodules.registers = registers = RegisterFile(register_table(self.config))
         connect(m, flipped(self.s_axi), registers.bus)

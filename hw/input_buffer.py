@@ -1,6 +1,6 @@
 """Input buffer: frames of pixels and a label from the host, checked while they load."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,11 +28,12 @@ class InputBuffer(wiring.Component):
     banks of the first layer's line drivers and code buffer, which is what hides the loading of an
     image behind the work on the one before.
 
-    Timing: LATENCY = 0 cycles from a beat at ``i`` to its word at ``o_drives`` and ``o_codes``, one
-    beat a cycle. ``image_ready`` rises in the cycle after the label's beat and falls in the cycle
-    after ``take``; in between no beat is accepted. ``rewind`` and the error strobes are high in the
-    cycle of the transfer that shows the error, in which no word leaves. Reset forgets a frame under
-    way.
+    Timing: LATENCY = 1 cycle from a beat at ``i`` to its word at ``o_drives`` and ``o_codes``, one
+    beat a cycle. ``image_ready`` rises 2 cycles after the label's beat and falls in the cycle after
+    ``take``; in between one beat of the next frame is accepted and none goes on. ``rewind`` and the
+    error strobes are high for 1 cycle, 1 cycle after the beat that shows the error, if the beat
+    before did not stall it; no word leaves in that cycle. No output to the host depends on an input
+    from it in the same cycle. Reset forgets a frame under way.
 
     Parameters
     ----------
@@ -43,9 +44,10 @@ class InputBuffer(wiring.Component):
     -------
     i : In(axi4_stream_signature(lanes))
         Frames from the host.
-    o_drives, o_codes : Out(stream.Signature(activation_word_layout(config)))
-        The same words on two streams that transfer in the same cycle; neither sink may lower its
-        ``ready`` except by a transfer.
+    o_drives : Out(stream.Signature(activation_word_layout(config)))
+        The words of pixels.
+    o_codes : Out(stream.Signature(activation_word_layout(config), always_ready=True))
+        The same words in the cycles in which they are transferred at ``o_drives``.
     rewind : Out(1)
         Strobe: discard the words of the frame under way.
     image_ready : Out(1)
@@ -58,19 +60,19 @@ class InputBuffer(wiring.Component):
         Strobes: a frame was dropped for this reason, one strobe a frame.
     """
 
-    LATENCY = 0  # from a transfer at i to those at o_drives and o_codes
+    LATENCY = 1  # from a transfer at i to those at o_drives and o_codes
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.n_inputs = config.network.layers[0]
         self.n_classes = config.network.layers[-1]
         self.n_words = config.rows_to_words(self.n_inputs)
-        words = stream.Signature(activation_word_layout(config))
+        words = activation_word_layout(config)
         super().__init__(
             {
                 "i": In(axi4_stream_signature(config.update.lanes)),
-                "o_drives": Out(words),
-                "o_codes": Out(words),
+                "o_drives": Out(stream.Signature(words)),
+                "o_codes": Out(stream.Signature(words, always_ready=True)),
                 "rewind": Out(1),
                 "image_ready": Out(1),
                 "label": Out(range(self.n_classes)),
@@ -82,7 +84,6 @@ class InputBuffer(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Builds the module."""
         m = Module()
 
         lanes = self.config.update.lanes
@@ -90,34 +91,34 @@ class InputBuffer(wiring.Component):
         is_last = word == self.n_words - 1
         n_used_in_last = self.n_inputs - (self.n_words - 1) * lanes
 
-        # Both sinks ready, or neither transfers.
-        sinks_ready = self.o_drives.ready & self.o_codes.ready
-        send = Signal()
-        m.d.comb += [
-            self.o_drives.valid.eq(send & self.o_codes.ready),
-            self.o_codes.valid.eq(send & self.o_drives.ready),
-        ]
+        # Cycle 0: a beat is registered, so that no path crosses from the host's side to the sinks'.
+        beat = Signal.like(self.i.tdata)
+        is_end = Signal()
+        valid = Signal()
+        done = Signal()
+        m.d.comb += self.i.tready.eq(~valid | done)
+        with m.If(self.i.tready):
+            m.d.sync += [beat.eq(self.i.tdata), is_end.eq(self.i.tlast), valid.eq(self.i.tvalid)]
+
+        # Cycle 1: it goes on as a word, or is judged.
+        m.d.comb += self.o_codes.valid.eq(self.o_drives.valid & self.o_drives.ready)
         for o in (self.o_drives, self.o_codes):
             m.d.comb += o.payload.last.eq(is_last)
             for lane in range(lanes):
-                with m.If(~is_last if lane >= n_used_in_last else True):
-                    m.d.comb += o.payload.activations[lane].eq(self.i.tdata[lane])
-
-        label = self.i.tdata[0]
+                is_used = 1 if lane < n_used_in_last else ~is_last
+                m.d.comb += o.payload.activations[lane].eq(Mux(is_used, beat[lane], 0))
         m.d.comb += self.rewind.eq(self.short_frame | self.long_frame | self.bad_label)
 
         with m.FSM():
             # Pixels go downstream as they come.
             with m.State("PIXELS"):
-                m.d.comb += [
-                    self.i.tready.eq(sinks_ready),
-                    send.eq(self.i.tvalid & ~self.i.tlast),
-                ]
-                with m.If(self.i.tvalid & self.i.tready):
-                    with m.If(self.i.tlast):
-                        m.d.comb += self.short_frame.eq(1)
-                        m.d.sync += word.eq(0)
-                    with m.Elif(is_last):
+                with m.If(valid & is_end):
+                    m.d.comb += [done.eq(1), self.short_frame.eq(1)]
+                    m.d.sync += word.eq(0)
+                with m.Elif(valid):
+                    m.d.comb += [self.o_drives.valid.eq(1), done.eq(self.o_drives.ready)]
+                with m.If(self.o_drives.valid & self.o_drives.ready):
+                    with m.If(is_last):
                         m.d.sync += word.eq(0)
                         m.next = "LABEL"
                     with m.Else():
@@ -125,13 +126,13 @@ class InputBuffer(wiring.Component):
 
             # The label's beat decides about the frame.
             with m.State("LABEL"):
-                m.d.comb += self.i.tready.eq(1)
-                with m.If(self.i.tvalid):
-                    m.d.sync += self.label.eq(label)
-                    with m.If(~self.i.tlast):
+                m.d.comb += done.eq(1)
+                with m.If(valid):
+                    m.d.sync += self.label.eq(beat[0])
+                    with m.If(~is_end):
                         m.d.comb += self.long_frame.eq(1)
                         m.next = "SWALLOW"
-                    with m.Elif(label > self.n_classes - 1):
+                    with m.Elif(beat[0] > self.n_classes - 1):
                         m.d.comb += self.bad_label.eq(1)
                         m.next = "PIXELS"
                     with m.Else():
@@ -139,8 +140,8 @@ class InputBuffer(wiring.Component):
 
             # The rest of a long frame is dropped up to its TLAST.
             with m.State("SWALLOW"):
-                m.d.comb += self.i.tready.eq(1)
-                with m.If(self.i.tvalid & self.i.tlast):
+                m.d.comb += done.eq(1)
+                with m.If(valid & is_end):
                     m.next = "PIXELS"
 
             # A whole image waits for the sequencer.

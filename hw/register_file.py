@@ -82,7 +82,6 @@ class RegisterFile(wiring.Component):
         return getattr(self, register.port(field))
 
     def elaborate(self, platform: object) -> Module:
-        """Builds the module."""
         m = Module()
         # What a sticky register holds; all other state is in the ports.
         sticky = {

@@ -140,8 +140,19 @@ class Register:
         return name.lower()
 
 
-def _whole(meaning: str, **settings: int) -> tuple[Field, ...]:
-    return (Field(name="value", meaning=meaning, **settings),)
+def _whole(
+    meaning: str, *, width: int = 32, minimum: int = 0, maximum: int | None = None, reset: int = 0
+) -> tuple[Field, ...]:
+    return (
+        Field(
+            name="value",
+            meaning=meaning,
+            width=width,
+            minimum=minimum,
+            maximum=maximum,
+            reset=reset,
+        ),
+    )
 
 
 def _constants(config: Config) -> list[Register]:

@@ -100,7 +100,6 @@ class ResultBuffer(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Builds the module."""
         m = Module()
 
         lanes = self.config.update.lanes
