@@ -1,7 +1,7 @@
 """Payloads and signatures that cross between components, each field documented once.
 
-Functions of the configuration build the parametric layouts, so that gateware, pysim tests and co-simulation pack and
-unpack with the same objects.
+Functions of the configuration build the parametric layouts, so that gateware, pysim tests and
+co-simulation pack and unpack with the same objects.
 """
 
 from amaranth.hdl import signed, unsigned
@@ -113,7 +113,9 @@ def operand_word_layout(config: Config) -> data.StructLayout:
     return data.StructLayout(
         {
             # Output layer: y - t (-255..255); hidden layer: the backward code.
-            "factors": data.ArrayLayout(signed(max(9, config.converter.adc_bits)), config.update.lanes),
+            "factors": data.ArrayLayout(
+                signed(max(9, config.converter.adc_bits)), config.update.lanes
+            ),
             "activations": data.ArrayLayout(unsigned(8), config.update.lanes),
             "last": unsigned(1),
         }
@@ -201,10 +203,11 @@ def pulse_request_layout(config: Config) -> data.StructLayout:
 def array_signature(config: Config, layer: int) -> wiring.Signature:
     """The compute side of one layer's array macros, seen from the digital unit.
 
-    A layer larger than ``array.max_rows x array.max_cols`` is made of tiles that share the drive of their lines; each
-    gives its own codes. ``start`` is high for one cycle, in which ``direction``, ``row``, ``device`` and the drives are
-    valid; they stay valid until the codes are taken. The codes are valid from ``mvm_cycles`` (``read_cycles`` for
-    Direction.READ) cycles after ``start`` until the next ``start``.
+    A layer larger than ``array.max_rows x array.max_cols`` is made of tiles that share the drive of
+    their lines; each gives its own codes. ``start`` is high for one cycle, in which ``direction``,
+    ``row``, ``device`` and the drives are valid; they stay valid until the codes are taken. The
+    codes are valid from ``mvm_cycles`` (``read_cycles`` for Direction.READ) cycles after ``start``
+    until the next ``start``.
     """
     n_rows, n_cols = config.network.n_rows(layer), config.network.n_cols(layer)
     codes = signed(config.converter.adc_bits)
@@ -219,10 +222,15 @@ def array_signature(config: Config, layer: int) -> wiring.Signature:
             # Backward pulse widths in LSBs, -127..127.
             "col_drive": Out(data.ArrayLayout(signed(8), n_cols)),
             # Forward and row reads: one code a column, for each row tile.
-            "col_codes": In(data.ArrayLayout(data.ArrayLayout(codes, n_cols), config.row_tiles(layer))),
-            # Backward: one code a row, for each column tile. A first layer is never driven backwards.
+            "col_codes": In(
+                data.ArrayLayout(data.ArrayLayout(codes, n_cols), config.row_tiles(layer))
+            ),
+            # Backward: one code a row, for each column tile. A first layer is never driven
+            # backwards.
             "row_codes": In(
-                data.ArrayLayout(data.ArrayLayout(codes, n_rows if layer else 1), config.col_tiles(layer))
+                data.ArrayLayout(
+                    data.ArrayLayout(codes, n_rows if layer else 1), config.col_tiles(layer)
+                )
             ),
         }
     )
@@ -231,8 +239,8 @@ def array_signature(config: Config, layer: int) -> wiring.Signature:
 def program_signature(config: Config) -> wiring.Signature:
     """The programming side of the arrays: one pulse at a time.
 
-    ``pulse`` is high for the pulse's whole width, with ``request`` valid and stable; it is low for at least
-    ``pulse.gap_cycles`` cycles between pulses. While ``busy`` is high no new pulse begins.
+    ``pulse`` is high for the pulse's whole width, with ``request`` valid and stable; it is low for
+    at least ``pulse.gap_cycles`` cycles between pulses. While ``busy`` is high no new pulse begins.
     """
     return wiring.Signature(
         {

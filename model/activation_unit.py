@@ -15,8 +15,9 @@ BIAS = 255
 def sigmoid_table(config: Config) -> npt.NDArray[np.uint8]:
     """The table ``round(255 / (1 + exp(-code * forward_lsb)))``, half to even, for every ADC code.
 
-    Returns uint8 ``[2**adc_bits]``; entry ``code & (2**adc_bits - 1)``, so that the two's complement code is the
-    address. Source of the sigmoid: recalled of Nandakumar 2020, appendix A.2.
+    Returns uint8 ``[2**adc_bits]``; entry ``code & (2**adc_bits - 1)``, so that the two's
+    complement code is the address. Source of the sigmoid: recalled of Nandakumar 2020, appendix
+    A.2.
     """
     span = 2**config.converter.adc_bits
     codes = np.arange(span)
@@ -30,7 +31,8 @@ def activate(
 ) -> None:
     """``activations[i] = table[codes[i] mod 2**adc_bits]``.
 
-    ``codes``: int16 ``[n]``; ``activations``: uint8 ``[>= n]``, the first n written (the bias entry stays).
+    ``codes``: int16 ``[n]``; ``activations``: uint8 ``[>= n]``, the first n written (the bias entry
+    stays).
     """
     mask = table.shape[0] - 1
     for unit in range(codes.shape[0]):

@@ -1,7 +1,8 @@
-"""What the unit counts while it works: the counters of the gateware, of the trainer and of the estimator.
+"""What the unit counts while it works: the counters of the gateware, of the trainer and of the
+estimator.
 
-One list of names, in the order of the gateware's counter registers. Every counter is a total since reset; the trainer
-keeps them as one int64 vector in this order.
+One list of names, in the order of the gateware's counter registers. Every counter is a total since
+reset; the trainer keeps them as one int64 vector in this order.
 """
 
 import enum
@@ -48,7 +49,7 @@ ACTIVITY_DOC: dict[Activity, str] = {
     Activity.BACKWARD_PRODUCTS: "backward products, one a layer",
     Activity.ROW_READS: "reads of one device of every pair in a row (refresh)",
     Activity.DRIVEN_LINES: "lines driven with a non-zero code in products and reads",
-    Activity.DRIVE_CYCLES: "sum of the magnitudes of all drive codes, so cycles of on-time over all lines",
+    Activity.DRIVE_CYCLES: "sum of the magnitudes of all drive codes: cycles of on-time",
     Activity.CONVERSIONS: "ADC conversions of products and reads",
     Activity.ACTIVATIONS: "activations looked up",
     Activity.ERRORS: "exact errors computed, output and hidden",

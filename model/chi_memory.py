@@ -1,4 +1,5 @@
-"""Chi memory: accumulates outer-product words; whatever reaches the threshold leaves as pulse counts."""
+"""Chi memory: accumulates outer-product words; whatever reaches the threshold leaves as pulse
+counts."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +18,20 @@ def accumulate(
     epsilon_log2: int,
     pulses: npt.NDArray[np.int8],
 ) -> bool:
-    """One read-modify-write of a word: ``chi += products << shift``, then the threshold, lane by lane.
+    """One read-modify-write of a word: ``chi += products << shift``, then the threshold, lane by
+    lane.
 
-    ``chi``: int32 ``[lanes]``, changed; ``products``: int8 ``[lanes]``, -9..9, zero lanes are not written;
-    ``pulses``: int8 ``[lanes]``, the pulse counts, written; returns whether any is non-zero. With
-    ``shift <= epsilon_log2 - 1`` a count is within -5..5 and nothing overflows.
+    ``chi``: int32 ``[lanes]``, changed; ``products``: int8 ``[lanes]``, -9..9, zero lanes are not
+    written; ``pulses``: int8 ``[lanes]``, the pulse counts, written; returns whether any is
+    non-zero. With ``shift <= epsilon_log2 - 1`` a count is within -5..5 and nothing overflows.
     """
     any_pulse = False
     for lane in range(chi.shape[0]):
         pulses[lane] = 0
         if products[lane] != 0:
-            count, remainder = threshold(int(chi[lane]) + (int(products[lane]) << shift), epsilon_log2)
+            count, remainder = threshold(
+                int(chi[lane]) + (int(products[lane]) << shift), epsilon_log2
+            )
             chi[lane] = remainder
             pulses[lane] = count
             any_pulse = any_pulse or count != 0

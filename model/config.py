@@ -1,9 +1,10 @@
-"""Configuration of a mixbar system: frozen dataclasses, one per concern, composed into :class:`Config`.
+"""Configuration of a mixbar system: frozen dataclasses, one per concern, composed into
+:class:`Config`.
 
-Every number that the model, the gateware and the estimator share is a field here or a property derived here, so that
-no second object can disagree. Change one with :func:`dataclasses.replace`; read and write TOML with
-:func:`from_toml` and :func:`to_toml`. A value that cannot work raises :class:`ConfigError` with one sentence that says
-what is required and what came.
+Every number that the model, the gateware and the estimator share is a field here or a property
+derived here, so that no second object can disagree. Change one with :func:`dataclasses.replace`;
+read and write TOML with :func:`from_toml` and :func:`to_toml`. A value that cannot work raises
+:class:`ConfigError` with one sentence that says what is required and what came.
 """
 
 import dataclasses
@@ -64,7 +65,9 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _require_range(owner: str, name: str, value: float, low: float, high: float) -> None:
-    _require(low <= value <= high, f"{owner}.{name} must be between {low} and {high}, not {value!r}.")
+    _require(
+        low <= value <= high, f"{owner}.{name} must be between {low} and {high}, not {value!r}."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +75,9 @@ class NetworkConfig:
     """Layer widths of a fully connected network with sigmoid units."""
 
     layers: tuple[int, ...] = (784, 250, 10)
-    """Units per layer, inputs first, bias not counted. Two to four entries (one to three weight layers). Every weight
-    layer has one more row, the last, driven at full scale: the bias. Source: Nandakumar 2020, 785-250-10 with the bias
-    input counted."""
+    """Units per layer, inputs first, bias not counted. Two to four entries (one to three weight
+    layers). Every weight layer has one more row, the last, driven at full scale: the bias. Source:
+    Nandakumar 2020, 785-250-10 with the bias input counted."""
 
     def __post_init__(self) -> None:
         _require(
@@ -83,11 +86,13 @@ class NetworkConfig:
         )
         for width in self.layers:
             _require(
-                1 <= width <= 4096, f"Each of network.layers must be between 1 and 4096, not {width}."
+                1 <= width <= 4096,
+                f"Each of network.layers must be between 1 and 4096, not {width}.",
             )
         _require(
             2 <= self.layers[-1] <= 256,
-            f"The last of network.layers (classes) must be between 2 and 256, not {self.layers[-1]}.",
+            f"The last of network.layers (classes) must be between 2 and 256, not "
+            f"{self.layers[-1]}.",
         )
 
     @property
@@ -109,24 +114,26 @@ class ArrayConfig:
     """The array macros on the far side of the analog boundary, and their timing."""
 
     max_rows: int = 1024
-    """Rows of the largest physical array; a layer with more rows is split and its codes added digitally."""
+    """Rows of the largest physical array; a layer with more rows is split and its codes added
+    digitally."""
 
     max_cols: int = 1024
     """Columns of the largest physical array; a layer with more columns is split."""
 
     integration_cycles: int = 128
-    """Cycles in which the pulse-width drive is integrated; 8-bit input at one cycle an LSB. Source: inferred from
-    Nandakumar 2020, Table 1 (0.13 us a product); HERMES core, 128 ns."""
+    """Cycles in which the pulse-width drive is integrated; 8-bit input at one cycle an LSB. Source:
+    inferred from Nandakumar 2020, Table 1 (0.13 us a product); HERMES core, 128 ns."""
 
     conversion_cycles: int = 2
-    """Cycles of one conversion of an ADC. Source: HERMES core, 130 ns for product and conversion."""
+    """Cycles of one conversion of an ADC. Source: HERMES core, 130 ns for product and
+    conversion."""
 
     columns_per_adc: int = 1
     """Read lines that share one ADC, converted one after the other."""
 
     read_integration_cycles: int = 62
-    """Cycles in which one row's devices are read one by one (verify and refresh): a fixed pulse, no pulse width to
-    resolve, so half of a product's integration. Assumed."""
+    """Cycles in which one row's devices are read one by one (verify and refresh): a fixed pulse, no
+    pulse width to resolve, so half of a product's integration. Assumed."""
 
     def __post_init__(self) -> None:
         _require_range("array", "max_rows", self.max_rows, 2, 4096)
@@ -138,7 +145,8 @@ class ArrayConfig:
 
     @property
     def mvm_cycles(self) -> int:
-        """Cycles from ``start`` of a product to valid codes: integration, then the conversions of one ADC in turn."""
+        """Cycles from ``start`` of a product to valid codes: integration, then the conversions of
+        one ADC in turn."""
         return self.integration_cycles + self.conversion_cycles * self.columns_per_adc
 
     @property
@@ -155,27 +163,36 @@ class ConverterConfig:
     """Width of an ADC code, sign included."""
 
     weight_us: float = 8.0
-    """Conductance difference of weight 1, in uS. Source: inferred, 0.77 uS / 0.096 in Nandakumar 2020, Methods."""
+    """Conductance difference of weight 1, in uS. Source: inferred, 0.77 uS / 0.096 in Nandakumar
+    2020, Methods."""
 
     forward_full_scale: float = 8.0
     """Pre-activation at code ``2**(adc_bits-1)``, in weight units times activation 0..1."""
 
     backward_full_scale: float = 4.0
-    """Back-propagated sum at code ``2**(adc_bits-1)``, in weight units times error -1..1. A power of two."""
+    """Back-propagated sum at code ``2**(adc_bits-1)``, in weight units times error -1..1. A power
+    of two."""
 
     read_full_scale_us: float = 25.6
-    """Conductance at code ``2**(adc_bits-1)`` of a single-device read, in uS. Assumed: covers the 25 uS that
-    Joshi 2020 gives as the largest conductance of this device."""
+    """Conductance at code ``2**(adc_bits-1)`` of a single-device read, in uS. Assumed: covers the
+    25 uS that Joshi 2020 gives as the largest conductance of this device."""
 
     def __post_init__(self) -> None:
         _require_range("converter", "adc_bits", self.adc_bits, 3, 12)
-        for name in ("weight_us", "forward_full_scale", "backward_full_scale", "read_full_scale_us"):
+        for name in (
+            "weight_us",
+            "forward_full_scale",
+            "backward_full_scale",
+            "read_full_scale_us",
+        ):
             value = getattr(self, name)
             _require(
-                math.isfinite(value) and value > 0, f"converter.{name} must be positive, not {value!r}."
+                math.isfinite(value) and value > 0,
+                f"converter.{name} must be positive, not {value!r}.",
             )
         _require(
-            math.log2(self.backward_full_scale).is_integer() and 0.25 <= self.backward_full_scale <= 64,
+            math.log2(self.backward_full_scale).is_integer()
+            and 0.25 <= self.backward_full_scale <= 64,
             "converter.backward_full_scale must be a power of two between 0.25 and 64, not "
             f"{self.backward_full_scale!r}.",
         )
@@ -215,11 +232,12 @@ class UpdateConfig:
     """log2 of the threshold epsilon in chi LSBs; the threshold divides by shifting."""
 
     epsilon_weight: float = 0.096
-    """Weight change of one SET pulse on average, so of one epsilon. Source: Nandakumar 2020 (0.77 uS)."""
+    """Weight change of one SET pulse on average, so of one epsilon. Source: Nandakumar 2020 (0.77
+    uS)."""
 
     learning_rate_log2: int = -1
-    """Learning-rate exponent r; the rate is about ``0.76 * 2**r`` (see ``learning_rate``). The paper's rate is not
-    given in its main text."""
+    """Learning-rate exponent r; the rate is about ``0.76 * 2**r`` (see ``learning_rate``). The
+    paper's rate is not given in its main text."""
 
     scale_policy: ScalePolicy = ScalePolicy.RUNNING
     """Where the error scale comes from."""
@@ -246,8 +264,9 @@ class UpdateConfig:
 
     @property
     def shift_max(self) -> int:
-        """Largest left shift of a code product (at most 9) into chi: keeps one step within 4.5 epsilon, so that a
-        remainder below epsilon plus one step makes at most five pulses and never overflows chi."""
+        """Largest left shift of a code product (at most 9) into chi: keeps one step within 4.5
+        epsilon, so that a remainder below epsilon plus one step makes at most five pulses and never
+        overflows chi."""
         return self.epsilon_log2 - 1
 
 
@@ -259,14 +278,15 @@ class PulseConfig:
     """Width of a SET pulse in cycles. Source: Nandakumar 2020, 90 uA, 50 ns."""
 
     reset_cycles: int = 50
-    """Width of a RESET pulse in cycles. Source: Joshi 2020 on the same chip, 450 uA, 50 ns; the paper's own RESET is
-    not given in its main text."""
+    """Width of a RESET pulse in cycles. Source: Joshi 2020 on the same chip, 450 uA, 50 ns; the
+    paper's own RESET is not given in its main text."""
 
     gap_cycles: int = 2
     """Idle cycles after every pulse, for the lines to settle. Assumed."""
 
     queue_depth: int = 16
-    """Words of pulse counts that wait for the scheduler; a full queue stalls the update."""
+    """Words of pulse counts of the first layer that wait for the scheduler; when they are full the
+    update stalls. The words of all other layers fit besides (``Config.pulse_queue_depth``)."""
 
     def __post_init__(self) -> None:
         _require_range("pulse", "set_cycles", self.set_cycles, 1, 65535)
@@ -279,15 +299,17 @@ class PulseConfig:
 class RefreshConfig:
     """Refresh: saturated pairs are RESET and their difference is written again, blind.
 
-    The thresholds are recollections of the paper's appendix, not figures of its main text, which only says that the
-    result is robust to the scheme; every one is a parameter.
+    The thresholds are recollections of the paper's appendix, not figures of its main text, which
+    only says that the result is robust to the scheme; every one is a parameter.
     """
 
     interval: int = 1
-    """Training images between refreshed rows of device pairs (distributed refresh); 0 switches refresh off."""
+    """Training images between refreshed rows of device pairs (distributed refresh); 0 switches
+    refresh off."""
 
     rows: int = 1
-    """Rows refreshed at each interval: 1 is distributed refresh; 0 means every row of every array (periodic)."""
+    """Rows refreshed at each interval: 1 is distributed refresh; 0 means every row of every array
+    (periodic)."""
 
     saturated_us: float = 8.0
     """A pair is refreshed when one device exceeds this ..."""
@@ -307,19 +329,23 @@ class RefreshConfig:
         _require_range("refresh", "saturated_us", self.saturated_us, 0.0, 1000.0)
         _require_range("refresh", "difference_us", self.difference_us, 0.0, 1000.0)
         _require_range("refresh", "max_set_pulses", self.max_set_pulses, 0, 7)
-        _require(self.set_step_us > 0, f"refresh.set_step_us must be positive, not {self.set_step_us!r}.")
+        _require(
+            self.set_step_us > 0, f"refresh.set_step_us must be positive, not {self.set_step_us!r}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceConfig:
     """Phase-change device: statistics of SET, drift, read noise, RESET.
 
-    Values of the JAP 2018 model (J. Appl. Phys. 124, 152135) as implemented in public code; conductance in uS read at
-    ``drift_t0_s`` after the pulse. P is the pulse history: 1 after RESET, times exp(-1/history_pulses) at every SET.
+    Values of the JAP 2018 model (J. Appl. Phys. 124, 152135) as implemented in public code;
+    conductance in uS read at ``drift_t0_s`` after the pulse. P is the pulse history: 1 after RESET,
+    times exp(-1/history_pulses) at every SET.
     """
 
     model: str = "pcm"
-    """``pcm`` for the statistics below, or the path of a CSV table of steps (see docs/devices.md)."""
+    """``pcm`` for the statistics below, or the path of a CSV table of steps (see
+    docs/devices.md)."""
 
     history_pulses: float = 2.6
     """Decay of the pulse history P, in pulses."""
@@ -352,10 +378,12 @@ class DeviceConfig:
     """Drift exponent: G(t) = G(t0) (t/t0)**-nu, restarting at every pulse. 0 switches drift off."""
 
     drift_t0_s: float = 38.6
-    """Time after the pulse at which the statistics hold. Source: Nandakumar 2020, read 38.6 s after each pulse."""
+    """Time after the pulse at which the statistics hold. Source: Nandakumar 2020, read 38.6 s after
+    each pulse."""
 
     noise_slope: float = 0.03
-    """Read-noise sigma = noise_slope * G + noise_offset_us, a fresh Gaussian at every read. 0 and 0 switch it off."""
+    """Read-noise sigma = noise_slope * G + noise_offset_us, a fresh Gaussian at every read. 0 and 0
+    switch it off."""
 
     noise_offset_us: float = 0.13
     """See ``noise_slope``."""
@@ -366,6 +394,9 @@ class DeviceConfig:
     reset_std_us: float = 0.01
     """Spread of the conductance after RESET."""
 
+    reset_min_us: float = 0.01
+    """Smallest conductance after RESET; SET brings it back above ``g_min_us``. Source: srnn-pcm."""
+
     initial_mean_us: float = 1.6
     """Mean initial conductance. Source: Nandakumar 2020, 1.6 uS."""
 
@@ -373,7 +404,8 @@ class DeviceConfig:
     """Spread of the initial conductance. Source: Nandakumar 2020, 0.83 uS."""
 
     initial_age_s: float = 38.6
-    """Age of the initial conductances when the first image arrives. Assumed: the time at which they were read."""
+    """Age of the initial conductances when the first image arrives. Assumed: the time at which they
+    were read."""
 
     stuck_fraction: float = 0.0
     """Fraction of devices that never change."""
@@ -382,25 +414,42 @@ class DeviceConfig:
     """Conductance of a stuck device."""
 
     seconds_per_image: float = 0.0
-    """Device time of one training image; 0 takes the unit's own cycles times its clock period. The paper's experiment
-    ran at about 1 s an image (recalled)."""
+    """Device time of one training image; 0 takes the unit's own cycles times its clock period. The
+    paper's experiment ran at about 1 s an image (recalled)."""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, float):
                 _require(math.isfinite(value), f"device.{item.name} must be finite, not {value!r}.")
-        _require(self.history_pulses > 0, f"device.history_pulses must be positive, not {self.history_pulses!r}.")
-        _require(self.initial_age_s > 0, f"device.initial_age_s must be positive, not {self.initial_age_s!r}.")
-        _require(self.drift_t0_s > 0, f"device.drift_t0_s must be positive, not {self.drift_t0_s!r}.")
+        _require(
+            self.history_pulses > 0,
+            f"device.history_pulses must be positive, not {self.history_pulses!r}.",
+        )
+        _require(
+            self.initial_age_s > 0,
+            f"device.initial_age_s must be positive, not {self.initial_age_s!r}.",
+        )
+        _require(
+            self.drift_t0_s > 0, f"device.drift_t0_s must be positive, not {self.drift_t0_s!r}."
+        )
         _require(
             0 <= self.g_min_us < self.g_max_us,
             f"device.g_min_us must be at least 0 and below device.g_max_us, not {self.g_min_us!r}.",
         )
         _require_range("device", "stuck_fraction", self.stuck_fraction, 0.0, 1.0)
         _require_range("device", "drift_nu", self.drift_nu, 0.0, 1.0)
-        for name in ("noise_slope", "noise_offset_us", "reset_std_us", "initial_std_us", "seconds_per_image"):
-            _require(getattr(self, name) >= 0, f"device.{name} must not be negative, not {getattr(self, name)!r}.")
+        for name in (
+            "noise_slope",
+            "noise_offset_us",
+            "reset_std_us",
+            "initial_std_us",
+            "seconds_per_image",
+        ):
+            _require(
+                getattr(self, name) >= 0,
+                f"device.{name} must not be negative, not {getattr(self, name)!r}.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -450,7 +499,8 @@ class Config:
         for layer in range(self.network.n_layers):
             _require(
                 self.rows_to_words(self.network.n_rows(layer)) <= 256,
-                f"update.lanes = {self.update.lanes} is too few for the {self.network.n_rows(layer)} rows of layer "
+                f"update.lanes = {self.update.lanes} is too few for the {self.network.n_rows(layer)} "
+                f"rows of layer "
                 f"{layer}: at most 256 words of lanes are allowed.",
             )
 
@@ -469,13 +519,24 @@ class Config:
         return sum(self.n_words(k) for k in range(layer))
 
     def chi_base(self, layer: int) -> int:
-        """Address of the first chi word of a layer; word w of unit j lies at ``base + j * n_words + w``."""
+        """Address of the first chi word of a layer; word w of unit j lies at ``base + j * n_words +
+        w``."""
         return sum(self.network.n_cols(k) * self.n_words(k) for k in range(layer))
 
     @property
     def chi_depth(self) -> int:
         """Words of the chi memory."""
         return self.chi_base(self.network.n_layers)
+
+    @property
+    def pulse_queue_depth(self) -> int:
+        """Words that the pulse queue holds: ``pulse.queue_depth`` beyond all words of all layers
+        but the first.
+
+        Updates of those layers run beside backward products, when no pulse may be issued; if they
+        could fill the queue, the product that ends the wait might itself wait for them.
+        """
+        return self.pulse.queue_depth + self.chi_depth - self.network.n_cols(0) * self.n_words(0)
 
     def row_tiles(self, layer: int) -> int:
         """Physical arrays side by side along a layer's rows."""
@@ -487,7 +548,8 @@ class Config:
 
     @property
     def output_error_max(self) -> int:
-        """Bound of the exact output error |(y - t) y (255 - y)|, t in {0, 255}: max of (255 - y) * y * (255 - y)."""
+        """Bound of the exact output error |(y - t) y (255 - y)|, t in {0, 255}: max of (255 - y) *
+        y * (255 - y)."""
         return max(y * (255 - y) ** 2 for y in range(256))
 
     @property
@@ -511,12 +573,13 @@ class Config:
         return self.error_bits + self.error_exponent_max * (self.network.n_layers - 1)
 
     def update_exponent(self, layer: int) -> int:
-        """Constant part of the update's shift: round(log2(chi LSBs per unit of code product at rate 1)).
+        """Constant part of the update's shift: round(log2(chi LSBs per unit of code product at rate
+        1)).
 
-        One chi LSB is ``epsilon_weight * 2**-epsilon_log2`` of weight. The exact output error is 255**3 times the real
-        one, every layer below multiplies by 255**2 and by the backward LSB, and an activation is 255 times the real
-        one, so a product of codes with exponents ke and kx is worth
-        ``2**(ke + kx) * backward_lsb**hops / 255**(4 + 2 * hops)`` of weight at rate 1.
+        One chi LSB is ``epsilon_weight * 2**-epsilon_log2`` of weight. The exact output error is
+        255**3 times the real one, every layer below multiplies by 255**2 and by the backward LSB,
+        and an activation is 255 times the real one, so a product of codes with exponents ke and kx
+        is worth ``2**(ke + kx) * backward_lsb**hops / 255**(4 + 2 * hops)`` of weight at rate 1.
         """
         hops = self.network.n_layers - 1 - layer
         lsb_per_weight = self.update.epsilon_log2 - math.log2(self.update.epsilon_weight)
@@ -525,7 +588,9 @@ class Config:
 
     def learning_rate(self, layer: int, learning_rate_log2: int | None = None) -> float:
         """The real learning rate of a layer at an exponent (the configured one by default)."""
-        exponent = self.update.learning_rate_log2 if learning_rate_log2 is None else learning_rate_log2
+        exponent = (
+            self.update.learning_rate_log2 if learning_rate_log2 is None else learning_rate_log2
+        )
         hops = self.network.n_layers - 1 - layer
         lsb_per_weight = self.update.epsilon_log2 - math.log2(self.update.epsilon_weight)
         unit = self.converter.backward_lsb_log2 * hops - (4 + 2 * hops) * math.log2(255)
@@ -537,7 +602,9 @@ class Config:
 
 def _to_plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _to_plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {
+            item.name: _to_plain(getattr(value, item.name)) for item in dataclasses.fields(value)
+        }
     if isinstance(value, enum.StrEnum):
         return value.value
     return list(value) if isinstance(value, tuple) else value
@@ -573,7 +640,9 @@ def _convert(path: str, kind: Any, value: Any) -> Any:
 
 
 def _build(path: str, kind: type, table: Any) -> Any:
-    _require(isinstance(table, dict), f"{path or 'The configuration'} must be a table, not {table!r}.")
+    _require(
+        isinstance(table, dict), f"{path or 'The configuration'} must be a table, not {table!r}."
+    )
     known = {item.name: item.type for item in dataclasses.fields(kind)}
     arguments = {}
     for key, value in table.items():
@@ -588,13 +657,15 @@ def _build(path: str, kind: type, table: Any) -> Any:
 def from_toml(source: str | Path, base: Config | None = None) -> Config:
     """Reads a configuration from TOML text or, given a :class:`~pathlib.Path`, from a file.
 
-    Settings that the file leaves out keep the values of ``base`` (the defaults of :class:`Config` if not given). A key
-    ``extends`` at the top is not known here; :func:`model.configurations.load` resolves it to ``base``.
+    Settings that the file leaves out keep the values of ``base`` (the defaults of :class:`Config`
+    if not given). A key ``extends`` at the top is not known here; :func:`model.configurations.load`
+    resolves it to ``base``.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read, is not TOML, names an unknown setting, or gives a value that cannot work.
+        If the file cannot be read, is not TOML, names an unknown setting, or gives a value that
+        cannot work.
     """
     if isinstance(source, Path):
         try:

@@ -18,7 +18,8 @@ from model.config import (
 __all__ = ["CONFIGURATIONS", "load", "mca_mlp", "tiny_mca"]
 
 mca_mlp = Config(name="mca_mlp")
-"""Nandakumar et al., Front. Neurosci. 14:406 (2020): 785-250-10 on PCM, chi accumulator, blind single pulses."""
+"""Nandakumar et al., Front. Neurosci. 14:406 (2020): 785-250-10 on PCM, chi accumulator, blind
+single pulses."""
 
 tiny_mca = Config(
     name="tiny_mca",
@@ -37,8 +38,8 @@ CONFIGURATIONS: dict[str, Config] = {config.name: config for config in (mca_mlp,
 def load(source: str) -> Config:
     """A named configuration, or one from a TOML file.
 
-    A file may start from a named configuration with the key ``extends = "mca_mlp"`` and give only what differs; without
-    it the defaults of :class:`~model.config.Config` apply.
+    A file may start from a named configuration with the key ``extends = "mca_mlp"`` and give only
+    what differs; without it the defaults of :class:`~model.config.Config` apply.
 
     Raises
     ------
@@ -50,7 +51,8 @@ def load(source: str) -> Config:
     path = Path(source)
     if path.suffix != ".toml":
         raise ConfigError(
-            f"Unknown configuration {source!r}; known: {', '.join(CONFIGURATIONS)}, or the path of a .toml file."
+            f"Unknown configuration {source!r}; known: {', '.join(CONFIGURATIONS)}, "
+            "or the path of a .toml file."
         )
     return _load_file(path)
 
@@ -69,5 +71,8 @@ def _load_file(path: Path) -> Config:
         raise ConfigError(f"extends must be one of {', '.join(CONFIGURATIONS)}, not {base_name!r}.")
     base = CONFIGURATIONS[base_name] if base_name is not None else Config()
     if "name" not in table:
-        base = replace(base, name="".join(c if c.isalnum() and c.isascii() else "_" for c in path.stem) or "custom")
+        base = replace(
+            base,
+            name="".join(c if c.isalnum() and c.isascii() else "_" for c in path.stem) or "custom",
+        )
     return from_table(table, base)

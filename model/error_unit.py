@@ -1,4 +1,5 @@
-"""Error unit: exact integer errors, output and hidden, with the sigmoid's derivative taken from the activation."""
+"""Error unit: exact integer errors, output and hidden, with the sigmoid's derivative taken from the
+activation."""
 
 from model.jit import njit
 
@@ -13,7 +14,8 @@ def derivative(activation: int) -> int:
 
 @njit
 def output_error(activation: int, is_target: bool) -> int:
-    """``(y - t) y (255 - y)`` with t = 255 for the target class and 0 else: 255**3 times the real error. Exact.
+    """``(y - t) y (255 - y)`` with t = 255 for the target class and 0 else: 255**3 times the real
+    error. Exact.
 
     The gradient of the mean-square error through a sigmoid output; magnitude at most 2,456,500.
     """
@@ -22,5 +24,6 @@ def output_error(activation: int, is_target: bool) -> int:
 
 @njit
 def hidden_error(code: int, activation: int) -> int:
-    """``code * h (255 - h)`` with the backward ADC code: the hidden error in units of the drive's scale. Exact."""
+    """``code * h (255 - h)`` with the backward ADC code: the hidden error in units of the drive's
+    scale. Exact."""
     return code * derivative(activation)

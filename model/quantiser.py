@@ -1,8 +1,9 @@
 """Quantiser: vectors to few-bit codes with one shared power-of-two scale.
 
-A vector of exact errors gets two codings: 7 bits and sign by its own maximum, to drive the array backwards, and signed
-3 bits (-3..3) for the outer product, by its own or a running maximum. Activations always have the bias at full scale
-(255) among them, so the scale of their own maximum is the constant 2**7.
+A vector of exact errors gets two codings: 7 bits and sign by its own maximum, to drive the array
+backwards, and signed 3 bits (-3..3) for the outer product, by its own or a running maximum.
+Activations always have the bias at full scale (255) among them, so the scale of their own maximum
+is the constant 2**7.
 """
 
 from model.jit import njit
@@ -31,8 +32,8 @@ ACTIVATION_EXPONENT = 7
 def scale_exponent(maximum: int, code_max: int) -> int:
     """The smallest k >= 0 with ``round(maximum / 2**k) <= code_max``, rounding half away from zero.
 
-    ``code_max`` is ``2**n - 1``. Gateware: position of the leading one, plus one where the n + 1 leading bits are all
-    ones.
+    ``code_max`` is ``2**n - 1``. Gateware: position of the leading one, plus one where the n + 1
+    leading bits are all ones.
     """
     exponent = 0
     while shift_round(maximum, exponent) > code_max:
@@ -42,7 +43,8 @@ def scale_exponent(maximum: int, code_max: int) -> int:
 
 @njit
 def running_maximum(previous: int, maximum: int, decay_log2: int) -> int:
-    """``max(maximum, previous - (previous >> decay_log2))``: the largest magnitude seen, decaying by an image."""
+    """``max(maximum, previous - (previous >> decay_log2))``: the largest magnitude seen, decaying
+    by an image."""
     return max(maximum, previous - (previous >> decay_log2))
 
 

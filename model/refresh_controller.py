@@ -26,8 +26,9 @@ class RefreshThresholds(NamedTuple):
 def refresh_thresholds(config: Config) -> RefreshThresholds:
     """The thresholds of ``config.refresh`` in read codes, so that the gateware only compares.
 
-    ``saturated`` and ``difference`` are rounded up; ``steps[n-1] = ceil((n - 1/2) step / LSB)``, which gives
-    ``round(difference / step)`` pulses, half up; pulses beyond ``max_set_pulses`` get a threshold no code reaches.
+    ``saturated`` and ``difference`` are rounded up; ``steps[n-1] = ceil((n - 1/2) step / LSB)``,
+    which gives ``round(difference / step)`` pulses, half up; pulses beyond ``max_set_pulses`` get a
+    threshold no code reaches.
     """
     lsb = config.converter.read_lsb_us
     never = 2 ** (config.converter.adc_bits + 1) - 1
@@ -46,7 +47,8 @@ def refresh_thresholds(config: Config) -> RefreshThresholds:
 
 @njit
 def saturated(plus: int, minus: int, thresholds: RefreshThresholds) -> bool:
-    """Whether a pair with these read codes is refreshed: one device is high and the difference is small."""
+    """Whether a pair with these read codes is refreshed: one device is high and the difference is
+    small."""
     return max(plus, minus) >= thresholds.saturated and abs(plus - minus) < thresholds.difference
 
 

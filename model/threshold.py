@@ -9,8 +9,9 @@ __all__ = ["threshold"]
 def threshold(chi: int, epsilon_log2: int) -> tuple[int, int]:
     """``p = trunc(chi / eps)`` and the remainder ``chi - p * eps``, with ``eps = 2**epsilon_log2``.
 
-    Rounds toward zero, so the remainder has the sign of chi and a magnitude below eps. Gateware: shifts only; the
-    pulse count is the arithmetic shift, plus one where chi is negative and has low bits.
+    Rounds toward zero, so the remainder has the sign of chi and a magnitude below eps. Gateware:
+    shifts only; the pulse count is the arithmetic shift, plus one where chi is negative and has low
+    bits.
     Source: Nandakumar 2020, Methods (p is chi/eps rounded toward zero; chi is reduced by p eps).
     """
     pulses = chi >> epsilon_log2
