@@ -1,0 +1,67 @@
+"""Reads the records of a bench's probes from inside the simulation."""
+
+import ctypes
+import functools
+from typing import Any
+
+import numpy as np
+
+__all__ = ["take"]
+
+
+@functools.cache
+def _program() -> Any:
+    """The running simulator's own functions."""
+    program = ctypes.CDLL(None)
+    program.mixbar_probe_find.argtypes = [ctypes.c_char_p]
+    program.mixbar_probe_find.restype = ctypes.c_int
+    for name, result in (
+        ("words", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("data", ctypes.POINTER(ctypes.c_uint32)),
+        ("clear", None),
+    ):
+        function = getattr(program, f"mixbar_probe_{name}")
+        function.argtypes = [ctypes.c_int]
+        function.restype = result
+    return program
+
+
+@functools.cache
+def _find(name: str) -> tuple[int, int]:
+    index = _program().mixbar_probe_find(name.encode())
+    if index < 0 or not name:
+        raise KeyError(f"The bench has no probe {name!r}.")
+    return index, _program().mixbar_probe_words(index)
+
+
+def take(name: str) -> np.ndarray:
+    """All records of a probe since the last call, oldest first.
+
+    Parameters
+    ----------
+    name
+        The probe's name.
+
+    Returns
+    -------
+    np.ndarray
+        uint32 ``[n_records, n_words]``: the fields one after the other, each in whole words, low
+        word first. A signed 32-bit field is ``[:, k].view(np.int32)``; vectors of other widths
+        are for :mod:`cocotb_tests.signals`.
+
+    Raises
+    ------
+    KeyError
+        If the bench was built without this probe.
+    """
+    program = _program()
+    index, n_words = _find(name)
+    size = program.mixbar_probe_size(index)
+    if size == 0:
+        return np.zeros((0, n_words), np.uint32)
+    records = np.ctypeslib.as_array(
+        program.mixbar_probe_data(index), (size // n_words, n_words)
+    ).copy()
+    program.mixbar_probe_clear(index)
+    return records

@@ -1,0 +1,187 @@
+"""Emits Verilog: the digital unit of a configuration, or any component, as one file.
+
+The text depends on the configuration and the sources alone, so that its hash can name a simulator
+build and a golden hash can guard a release: no paths, dates or memory addresses are in it.
+"""
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.hdl import Value
+from amaranth.lib import wiring
+
+from model.config import Config, to_toml
+
+__all__ = ["WAIVERS", "EmittedVerilog", "Port", "Waiver", "emit", "emit_component", "top_name"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiver:
+    """A lint warning that is expected in emitted Verilog."""
+
+    name: str
+    """Verilator's name of the warning."""
+
+    reason: str
+    """Why it does not point at a fault of the gateware."""
+
+
+#: Every warning of ``verilator --lint-only -Wall`` that emitted Verilog may give. Anything else
+#: is a fault.
+WAIVERS = (
+    Waiver(
+        name="DECLFILENAME",
+        reason="One file holds all modules of the unit: at most one can have the file's name.",
+    ),
+    Waiver(
+        name="PROCASSINIT",
+        reason="A register's reset value is its initial value too: power-up and reset agree.",
+    ),
+    Waiver(
+        name="UNUSEDSIGNAL",
+        reason="Fields of structures are named wires, read or not, so that waveforms show them.",
+    ),
+    Waiver(
+        name="UNUSEDPARAM",
+        reason="As UNUSEDSIGNAL, for constants.",
+    ),
+    Waiver(
+        name="WIDTHEXPAND",
+        reason="Operands extend to the result's width by their own signedness, as Amaranth means "
+        "it; signed ones are marked $signed.",
+    ),
+    Waiver(
+        name="WIDTHTRUNC",
+        reason="Amaranth computes in full width and truncates only where the source assigns to a "
+        "narrower signal.",
+    ),
+    Waiver(
+        name="CASEINCOMPLETE",
+        reason="A case without default keeps what was assigned before it, as written.",
+    ),
+    Waiver(
+        name="CASEOVERLAP",
+        reason="A switch on patterns with don't-care bits takes its first match, as Amaranth's.",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A port of an emitted module; structured ports are flat bit vectors, first field lowest."""
+
+    name: str
+    """Name in Verilog: the member's path in the signature joined by two underscores."""
+
+    width: int
+    """Bits."""
+
+    is_input: bool
+    """Direction, seen from the module."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmittedVerilog:
+    """A written file and its outside."""
+
+    top: str
+    """Name of the top module."""
+
+    path: Path
+    """The file."""
+
+    bytes: int
+    """Size of the file."""
+
+    ports: tuple[Port, ...]
+    """Ports of the top module in the order of its signature; ``clk`` and ``rst`` come on top of
+    them."""
+
+
+def top_name(config: Config) -> str:
+    """Name of the top module of a configuration; unique, so that several units fit in one chip."""
+    return f"digital_unit_{config.name}"
+
+
+def emit(config: Config, out_dir: Path) -> EmittedVerilog:
+    """Writes the digital unit of a configuration to ``out_dir/<configuration>/<top>.v``.
+
+    The file opens with the configuration as TOML in comments, so that a netlist found years later
+    says what it is.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    out_dir
+        Where the configuration's folder is made, if missing.
+
+    Returns
+    -------
+    EmittedVerilog
+        Equal bytes for equal configurations. The file appears whole or not at all.
+    """
+    from hw.digital_unit import DigitalUnit
+
+    top = top_name(config)
+    header = [
+        f"mixbar {top}: Verilog made from this configuration; change that, not this file.",
+        "",
+    ]
+    header += to_toml(config).splitlines()
+    return emit_component(
+        DigitalUnit(config), top=top, path=out_dir / config.name / f"{top}.v", header=header
+    )
+
+
+def emit_component(
+    component: wiring.Component, *, top: str, path: Path, header: list[str] | None = None
+) -> EmittedVerilog:
+    """Writes any component as Verilog; see :func:`emit`.
+
+    Parameters
+    ----------
+    component
+        The component, not elaborated before.
+    top
+        Name of its module.
+    path
+        The file to write; its folder is made if missing.
+    header
+        Lines of a comment at the top of the file.
+    """
+    ports = tuple(
+        Port(
+            name="__".join(map(str, member_path)),
+            width=len(Value.cast(value)),
+            is_input=member.flow == wiring.In,
+        )
+        for member_path, member, value in component.signature.flatten(component)
+    )
+    comment = "".join(f"// {line}".rstrip() + "\n" for line in header or [])
+    body = verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True)
+    content = (comment + body).encode("utf-8")
+    _write(path, content)
+    return EmittedVerilog(top=top, path=path, bytes=len(content), ports=ports)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        # mkstemp makes files private; a netlist is as public as its folder.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise

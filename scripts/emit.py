@@ -1,0 +1,43 @@
+"""``mixbar emit``: writes the Verilog of a configuration."""
+
+import time
+
+from scripts import cli
+
+__all__ = ["emit"]
+
+
+def emit(
+    config: cli.ConfigArgument, out: cli.OutOption = cli.OUT, json: cli.JsonOption = False
+) -> None:
+    """Write the Verilog of a configuration's digital unit.
+
+    One file, DIR/<configuration>/<top module>.v, the same to the byte in every run. It needs no
+    other file: memories, tables and the configuration itself (as a comment) are in it.
+
+    \b
+    Examples:
+      mixbar emit mca_mlp
+      mixbar emit mine.toml --out netlists --json
+    """
+    with cli.result(json) as result:
+        settings = cli.load_config(config)
+        start = time.perf_counter()
+        with cli.staged(out) as stage:
+            # The gateware's import takes as long as a small unit's conversion: it counts.
+            from hw import verilog
+
+            emitted = verilog.emit(settings, stage)
+            path = out / emitted.path.relative_to(stage)
+        seconds = time.perf_counter() - start
+        result.set(
+            {
+                "config": settings.name,
+                "top": emitted.top,
+                "files": [path],
+                "bytes": emitted.bytes,
+                "seconds": round(seconds, 3),
+            },
+            f"{settings.name}: module {emitted.top}, {emitted.bytes} bytes, {seconds:.1f} s\n"
+            f"{path}",
+        )

@@ -1,0 +1,68 @@
+"""A unit with the analog boundary of the real one and next to nothing behind it.
+
+Every ``period`` cycles it gives a new ``drive`` vector and a ``start`` strobe, samples ``codes``
+``latency`` cycles later, and adds them lane by lane to the rows of a memory, one row after the
+other.
+"""
+
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class BoundaryToy(wiring.Component):
+    """Product k (0, 1, ...) drives ``(k + line) % 256``; the codes go to rows 0 .. depth-1 in
+    turn, row k % depth."""
+
+    def __init__(
+        self, *, n_drive=37, n_codes=8, code_bits=9, depth=4, period=30, latency=13, fault=False
+    ):
+        self.n_drive = n_drive
+        self.n_codes = n_codes
+        self.code_bits = code_bits
+        self.depth = depth
+        self.period = period
+        self.latency = latency
+        self.fault = fault
+        super().__init__(
+            {
+                "go": In(1),
+                "drive": Out(data.ArrayLayout(unsigned(8), n_drive)),
+                "start": Out(1),
+                "codes": In(data.ArrayLayout(signed(code_bits), n_codes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        rows = memory.Memory(
+            shape=data.ArrayLayout(signed(32), self.n_codes), depth=self.depth, init=[]
+        )
+        m.submodules.rows = rows
+        read = rows.read_port()
+        write = rows.write_port()
+        count = Signal(range(self.period))
+        drive = Signal(data.ArrayLayout(unsigned(8), self.n_drive), init=range(self.n_drive))
+        first = Signal(init=1)
+        row = Signal(range(self.depth))
+        held = Signal(data.ArrayLayout(signed(self.code_bits), self.n_codes))
+        m.d.comb += [self.drive.eq(drive), read.addr.eq(row), read.en.eq(1), write.addr.eq(row)]
+        for lane in range(self.n_codes):
+            m.d.comb += write.data[lane].eq(read.data[lane] + held[lane] + int(self.fault))
+        m.d.comb += write.en.eq(count == self.latency + 2)
+        m.d.sync += self.start.eq(0)
+        with m.If(self.go):
+            m.d.sync += count.eq(count + 1)
+            with m.If(count == self.period - 1):
+                m.d.sync += [count.eq(0), row.eq(row + 1)]
+                with m.If(row == self.depth - 1):
+                    m.d.sync += row.eq(0)
+            with m.If(count == 0):
+                m.d.sync += [self.start.eq(1), first.eq(0)]
+                with m.If(~first):
+                    # Lines shift by one; the last gets the next number.
+                    m.d.sync += drive.as_value().eq(drive.as_value()[8:])
+                    m.d.sync += drive[self.n_drive - 1].eq(drive[self.n_drive - 1] + 1)
+            with m.If(count == self.latency + 1):
+                m.d.sync += held.eq(self.codes)
+        return m
