@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from scripts import cli, config, configs, data
+from scripts import cli, config, configs, data, emit
 
 __all__ = ["app", "main"]
 
@@ -17,6 +17,7 @@ HELP = """The digital unit of an in-memory training system: gateware, model, co-
 Try, in this order:
   mixbar configs                        what can be built, in one line each
   mixbar config tiny_mca > mine.toml    a configuration to change and to use as CONFIG
+  mixbar emit tiny_mca                  the Verilog of its digital unit
   mixbar data mnist                     the full MNIST set (a sample ships with the project)
 
 Every verb takes --help. With --json a verb prints one JSON object to standard output;
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("configs")(configs.configs)
 app.command("config")(config.config)
 app.command("data")(data.data)
+app.command("emit")(emit.emit)
 
 
 @app.callback()
