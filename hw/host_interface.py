@@ -232,10 +232,10 @@ class HostInterface(wiring.Component):
             registers.status_idle.eq(self.idle),
             registers.status_initialising.eq(self.initialising),
             registers.errors_array_timeout.eq(self.array_timeout),
-            registers.cycles_idle.eq(self.cycles_idle),
+            registers.count_cycles_idle.eq(self.cycles_idle),
         ]
         for activity in Activity:
-            counter: Signal = getattr(registers, activity.name.lower())
+            counter: Signal = getattr(registers, f"count_{activity.name.lower()}")
             m.d.comb += counter.eq(self.counters[activity])
 
     def _elaborate_chi(self, m: Module, registers: RegisterFile) -> None:

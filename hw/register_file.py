@@ -51,7 +51,7 @@ class RegisterFile(wiring.Component):
     Raises
     ------
     ValueError
-        If registers or fields overlap or a reset value is outside its range.
+        If names, offsets or bits collide or a reset value is out of range.
     """
 
     WRITE_LATENCY = 2  # from the transfer of address and data to bvalid

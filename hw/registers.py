@@ -327,7 +327,7 @@ def _counters() -> list[Register]:
     counters.append(("CYCLES_IDLE", "cycles without an image under way"))
     return [
         Register(
-            name=name,
+            name=f"COUNT_{name}",
             offset=0x100 + 8 * k,
             access=Access.RO,
             meaning=f"Counter since reset: {meaning}.",
@@ -344,8 +344,9 @@ def register_table(config: Config) -> tuple[Register, ...]:
 
 
 def check_table(registers: Iterable[Register]) -> None:
-    """Raises ValueError where registers or fields overlap or a reset value is out of range."""
-    used: dict[int, str] = {}
+    """Raises ValueError where names, offsets or bits collide or a reset value is out of range."""
+    used: set[int] = set()
+    names: set[str] = set()
     for register in registers:
         for offset in range(register.offset, register.offset + register.width // 8, 4):
             if offset % 4 or offset >= 2**ADDRESS_BITS or offset in used:
@@ -353,7 +354,10 @@ def check_table(registers: Iterable[Register]) -> None:
                     f"Offset 0x{offset:X} of {register.name} must be a free multiple of 4 below "
                     f"0x{2**ADDRESS_BITS:X}."
                 )
-            used[offset] = register.name
+            used.add(offset)
+        if register.name in names:
+            raise ValueError(f"There must be only one register {register.name}.")
+        names.add(register.name)
         taken = 0
         for field in register.fields:
             if field.mask & taken or field.mask >> register.width:
