@@ -80,14 +80,14 @@ def run(
 
 
 def random_words(
-    config: Config, count: int, seed: int, *, addresses: list[int] | None = None, density: float = 0.4
+    config: Config, count: int, seed: int, addresses: list[int] | None = None
 ) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     choice = np.arange(config.chi_depth) if addresses is None else np.array(addresses)
     lanes = config.update.lanes
     words = []
     for _ in range(count):
-        products = rng.integers(-9, 10, lanes) * (rng.random(lanes) < density)
+        products = rng.integers(-9, 10, lanes) * (rng.random(lanes) < 0.4)
         shift = int(rng.choice([0, 5, 16, EPSILON_LOG2 - 3, EPSILON_LOG2 - 1]))
         words.append(product(config, int(rng.choice(choice)), products.tolist(), shift))
     return words
