@@ -19,9 +19,9 @@ __all__ = ["ChiWindow", "HostInterface"]
 class ChiWindow(wiring.Component):
     """Reads one accumulator of the chi memory for the host, or refuses.
 
-    Timing: ``request`` in cycle 0 asks the memory in the same cycle; the word comes in cycle 1,
-    ``done`` with the lane's value is high in cycle LATENCY = 1. Refused, with the same timing,
-    unless the unit is idle and the memory accepts.
+    Timing: ``request`` in cycle 0 asks the memory in the same cycle; it answers in cycle
+    LATENCY = 1, in which ``done`` is high with the lane's value. Refused, with the same timing,
+    unless the unit is idle and the memory honours the request.
 
     Parameters
     ----------
@@ -70,15 +70,14 @@ class ChiWindow(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        # Cycle 0: the memory accepts the read, or not.
+        # Cycle 0: the memory is asked.
         m.d.comb += [
             self.chi_address.eq(self.address),
             self.chi_enable.eq(self.request & self.idle),
         ]
-        m.d.sync += [
-            self.done.eq(self.request),
-            self.refused.eq(~(self.chi_enable & self.chi_ack)),
-        ]
+        asked = Signal()
+        m.d.sync += [self.done.eq(self.request), asked.eq(self.chi_enable)]
+        m.d.comb += self.refused.eq(~(asked & self.chi_ack))
 
         # Cycle 1: one lane of its word.
         with m.Switch(self.lane):
@@ -142,10 +141,8 @@ class HostInterface(wiring.Component):
         Cycles without an image under way.
     chi_address : Out(range(chi_depth)), chi_enable : Out(1)
         Read this word of chi.
-    chi_ack : In(1)
-        In the cycle of ``chi_enable``: the memory does it.
-    chi_data : In(ArrayLayout(signed(chi_bits), lanes))
-        The word, one cycle later.
+    chi_ack : In(1), chi_data : In(ArrayLayout(signed(chi_bits), lanes))
+        One cycle later: the memory did it; the word. As of :class:`~hw.chi_memory.ChiMemory`.
     """
 
     def __init__(self, config: Config) -> None:
