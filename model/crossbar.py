@@ -1,21 +1,21 @@
-"""One logical crossbar array of device pairs: products, reads and pulses with all device physics.
+"""One logical crossbar array of device pairs: products, reads, pulses, with all device physics.
 
-A weight is a pair of devices, ``w = (G+ - G-) / weight_us``. The analog side of the boundary ends in
-ADC codes: currents, noise and drift are floating point here, what leaves is integer.
+A weight is a pair of devices, ``w = (G+ - G-) / weight_us``. The analog side of the boundary ends
+in ADC codes: currents, noise and drift are floating point here, what leaves is integer.
 
 The physics are compiled functions on a :class:`CrossbarState`, so that the trainer can run them
 inside its own compiled loop; :class:`Crossbar` is the thin object around one state. Both ways give
 the same numbers, bit for bit: no function depends on the order in which a compiler sums.
 
-Two savings, both exact in distribution (tests/model/test_crossbar.py shows it):
+Two savings (tests/model/test_crossbar.py holds both against the physics device by device):
 
 * Each device's read noise is Gaussian and independent, so the noise of a read line is one Gaussian
-  with the summed variance: one draw a line and product instead of one a driven device.
+  with the summed variance: one draw a line and product instead of one a driven device. The
+  distribution is exactly the same.
 * A device's drift factor is taken at the geometric midpoint of its age class, a sixteenth of an
   octave wide (relative error at most :func:`~model.devices.drift_error_bound`, 0.087 % for
-  nu = 0.04), and the weight and noise variance of its pair are recomputed only when a device enters
-  a new class. Within a class devices stand in a list in the order of their pulses; they leave in the
-  same order, so a product looks at the head of each list and pays for the due devices only.
+  nu = 0.04), and the weight and noise variance of its pair are recomputed only when it enters a
+  new class (:mod:`model.device_pairs`).
 
 Time is device time in s and never runs backwards. Its resolution is an image: all operations of an
 image pass the time of the image's start, so devices pulsed in image t are read at image t + 1 with
@@ -244,7 +244,7 @@ def _product(
     lsb: float,
     codes: NDArray[np.int16],
 ) -> None:
-    """The product of either direction; ``weight`` and ``variance`` have the driven lines as rows."""
+    """The product of either direction; driven lines are rows of ``weight`` and ``variance``."""
     noisy = state.physics.noise_slope != 0.0 or state.physics.noise_offset_us != 0.0
     sums = state.sums[: weight.shape[1]]
     variances = state.variances[: weight.shape[1]]
@@ -273,9 +273,9 @@ def product_forward(
 ) -> None:
     """Forward product: rows driven, columns read, one code a column and row tile.
 
-    ``codes[t, c] = adc(sum_r drive[r] / 255 * (w[r, c] + noise) / forward_lsb)``, r over the rows of
-    tile t, the noise a fresh Gaussian for each device; half to even, saturating. One standard normal
-    is drawn a code (none if the configuration has no read noise).
+    ``codes[t, c] = adc(sum_r drive[r] / 255 * (w[r, c] + noise) / forward_lsb)``, r over the rows
+    of tile t, the noise a fresh Gaussian for each device; half to even, saturating. One standard
+    normal is drawn a code (none if the configuration has no read noise).
 
     Parameters
     ----------
@@ -415,8 +415,8 @@ def program(
 class Crossbar:
     """The array of one layer.
 
-    Initial conductances are drawn from N(initial_mean, initial_std), clipped to [g_min, g_max], with
-    the history that belongs to them (:func:`~model.devices.initial_history`), and are
+    Initial conductances are drawn from N(initial_mean, initial_std), clipped to [g_min, g_max],
+    with the history that belongs to them (:func:`~model.devices.initial_history`), and are
     ``initial_age_s`` old at time 0. A fraction ``stuck_fraction`` of the devices, each by its own
     draw, is stuck at ``stuck_us``: no pulse and no drift changes them, but reading them is noisy.
 
@@ -570,7 +570,7 @@ class Crossbar:
         return np.ascontiguousarray(np.moveaxis(drifted.reshape(*self.shape, 2), 2, 0))
 
     def weights(self, time_s: float) -> NDArray[np.float64]:
-        """Weights ``(G+ - G-) / weight_us``, float64 [n_rows, n_cols], from :meth:`conductances`."""
+        """Weights ``(G+ - G-) / weight_us`` of :meth:`conductances`, float64 [n_rows, n_cols]."""
         plus, minus = self.conductances(time_s)
         return (plus - minus) / self.config.converter.weight_us
 

@@ -1,7 +1,8 @@
 """The device pairs of one array: their records, their ages, and the weights that follow from them.
 
-A device's drift factor is taken at the geometric midpoint of its age class, a sixteenth of an octave
-wide, so the weight of a pair changes only when one of its devices is pulsed or enters a new class.
+A device's drift factor is taken at the geometric midpoint of its age class, a sixteenth of an
+octave wide, so the weight of a pair changes only when one of its devices is pulsed or enters a new
+class.
 The devices of a class stand in a list in the order of their last pulses. They leave it in the same
 order, so bringing an array to a later time costs a look at the head of each list and the devices
 that are due, whatever the size of the array.
@@ -207,8 +208,8 @@ def rebuild(
 ) -> None:
     """Classes, lists and pairs from conductances and pulse times, at ``time_s``.
 
-    ``order`` lists the devices from the earliest to the latest pulse. The result is the state that a
-    run of operations up to this time leaves, but for the order of devices that were
+    ``order`` lists the devices from the earliest to the latest pulse. The result is the state that
+    a run of operations up to this time leaves, but for the order of devices that were
     pulsed at the same time, which no result depends on.
     """
     ends[:] = -1

@@ -1,4 +1,4 @@
-"""A device from measurements: the mean and spread of its SET step over conductance, in a CSV file."""
+"""A device from measurements: a CSV file with mean and spread of its SET step over conductance."""
 
 import csv
 import math

@@ -5,8 +5,8 @@ A device is described by three pieces, all of them data by the time an array is 
 * the **step** of a SET pulse, a mean and a spread over conductance and pulse history. Any
   :class:`StepModel` will do; :func:`step_table` turns it into a :class:`StepTable`, so that the
   compiled array code is the same for every device;
-* the **drift** ``G(t) = G (t / t0)**-nu``, its clock restarting at every pulse, taken in age classes
-  (:func:`class_starts`, :func:`drift_factors`);
+* the **drift** ``G(t) = G (t / t0)**-nu``, its clock restarting at every pulse, taken in age
+  classes (:func:`class_starts`, :func:`drift_factors`);
 * read noise, RESET and limits: plain numbers of :class:`~model.config.DeviceConfig`.
 
 The pulse history P is 1 after RESET and is multiplied by ``exp(-1 / history_pulses)`` at every SET,
@@ -69,15 +69,15 @@ _SAMPLED_HISTORIES = 33
 
 
 class StepModel(Protocol):
-    """What one SET pulse does on average and how much it scatters: the interface of a user's device.
+    """What one SET pulse does on average and how it scatters: the interface of a user's device.
 
-    Any function of this signature is a device. It is called once, on arrays, when an array of devices
-    is made, never during training, so it may be slow.
+    Any function of this signature is a device. It is called once, on arrays, when an array of
+    devices is made, never during training, so it may be slow.
 
     Called with ``conductance_us`` (float64, any shape: the conductance before the pulse, as read
-    ``drift_t0_s`` after the last one) and ``history`` (float64, the same shape: P after this pulse's
-    own decay, 0..1); returns the mean step and its standard deviation, both in uS and of that shape.
-    The spread must not be negative.
+    ``drift_t0_s`` after the last one) and ``history`` (float64, the same shape: P after this
+    pulse's own decay, 0..1); returns the mean step and its standard deviation, both in uS and of
+    that shape. The spread must not be negative.
     """
 
     def __call__(
@@ -109,8 +109,8 @@ class PcmStep:
 class StepTable(NamedTuple):
     """A step model on knots; bilinear between them, held beyond the ends.
 
-    ``conductance_us`` float64 [n], rising; ``mean_us`` and ``std_us`` float64 [n, m], column j being
-    history ``j / (m - 1)``.
+    ``conductance_us`` float64 [n], rising; ``mean_us`` and ``std_us`` float64 [n, m], m >= 2,
+    column j being history ``j / (m - 1)``.
     """
 
     conductance_us: NDArray[np.float64]
@@ -175,13 +175,13 @@ def _sample(
         ) from None
     if mean.shape != conductance.shape or std.shape != conductance.shape:
         raise ConfigError(
-            f"Device {name} must return mean and spread of shape {conductance.shape}, not {mean.shape} "
-            f"and {std.shape}."
+            f"Device {name} must return mean and spread of shape {conductance.shape}, not "
+            f"{mean.shape} and {std.shape}."
         )
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
         raise ConfigError(
-            f"Device {name} must give a finite mean step and a finite spread of at least 0 from 0 to "
-            f"{knots[-1]:g} uS."
+            f"Device {name} must give a finite mean step and a finite spread of at least 0 from 0 "
+            f"to {knots[-1]:g} uS."
         )
     return StepTable(knots, mean, std)
 
@@ -190,7 +190,7 @@ def _sample(
 def interpolate_step(
     table: StepTable, conductance_us: float, history: float
 ) -> tuple[float, float]:
-    """Mean and spread of a SET step, in uS: bilinear in conductance and history (0..1), held at the ends."""
+    """Mean and spread of a SET step, in uS: bilinear, and held beyond the ends of the table."""
     knots = table.conductance_us
     n = knots.size
     i = min(max(int(np.searchsorted(knots, conductance_us)) - 1, 0), max(n - 2, 0))
@@ -244,7 +244,7 @@ def class_starts() -> NDArray[np.float64]:
 def drift_factors(device: DeviceConfig) -> NDArray[np.float64]:
     """Drift factor of each age class, float64 [N_AGE_CLASSES + 1].
 
-    ``factor[k] = (start[k] * 2**(1/32) / t0)**-nu``, the power law at the class's geometric midpoint.
+    ``factor[k] = (start[k] * 2**(1/32) / t0)**-nu``, the power law at the class's geometric middle.
     One more entry, 1, is for devices that do not drift.
     """
     middles = ELAPSED_MIN_S * np.exp2((np.arange(N_AGE_CLASSES) + 0.5) / CLASSES_PER_OCTAVE)
@@ -252,9 +252,9 @@ def drift_factors(device: DeviceConfig) -> NDArray[np.float64]:
 
 
 def drift_error_bound(device: DeviceConfig) -> float:
-    """Largest relative error of a conductance from age classes: ``2**(nu / 32) - 1``, about nu ln 2 / 32.
+    """Largest relative error of a conductance from age classes: ``2**(nu / 32) - 1``.
 
-    For nu = 0.04 it is 0.087 %, below a thirtieth of the read noise of the largest conductance.
+    For nu = 0.04 it is 0.087 %, a thirtieth of the read noise, which is 3 % of G at least.
     """
     return math.exp2(device.drift_nu / (2 * CLASSES_PER_OCTAVE)) - 1.0
 

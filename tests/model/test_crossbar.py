@@ -77,9 +77,9 @@ def repeat_read(state, row, device, time_s, codes):
 
 
 def test_set_statistics_against_published_model():
-    # 10,000 devices from 0.06 uS, no clip; the reference's Monte Carlo of the same formulas. Standard
-    # errors: std / 100 of a mean, std / 141 of a spread; the table is rounded to 0.01 uS and is
-    # itself a sample, so twice four standard errors.
+    # 10,000 devices from 0.06 uS, no clip; the reference's Monte Carlo of the same formulas.
+    # Standard errors: std / 100 of a mean, std / 141 of a spread; the table is rounded to 0.01 uS
+    # and is itself a sample, so twice four standard errors.
     crossbar = population(replace(IDEAL, g_min_us=0.0, g_max_us=1e6))
     # No lower clip: a limit far below zero. The configuration forbids it, devices know none.
     crossbar.state = crossbar.state._replace(
@@ -156,7 +156,7 @@ def test_reset_has_its_own_lower_limit():
 
 
 def test_initial_conductances():
-    # 200,000 devices; clipping N(1.6, 0.83) at 0.1 moves the mean by 0.011 uS and lowers the spread.
+    # 200,000 devices. Clipping N(1.6, 0.83) at 0.1 moves the mean up and lowers the spread.
     crossbar = make(layers=(499, 200))
     g = crossbar.conductances(0.0).ravel()
     clipped = np.clip(stats.norm.ppf((np.arange(10**6) + 0.5) / 10**6, 1.6, 0.83), 0.1, 20.0)
@@ -396,7 +396,7 @@ def test_read_is_one_device():
 
 
 def naive_forward(crossbar, drive, time_s, rng, n):
-    """Every device on its own: drift, noise and current of each, then the sum; [n, n_cols] currents."""
+    """Currents [n, n_cols], every device on its own: drift, noise and current, then the sum."""
     conductance = crossbar.conductances(time_s)
     sigma = 0.03 * conductance + 0.13
     noisy = conductance + sigma * rng.standard_normal((n, *conductance.shape))

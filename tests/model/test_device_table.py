@@ -26,7 +26,8 @@ def test_columns(tmp_path):
 
 
 def test_order_comments_and_other_columns(tmp_path):
-    text = "# measured\n\nstd_step_us, lot ,conductance_us,mean_step_us\n0.2,A,0,1\n# end\n0.4,B,4,0.5\n"
+    text = "# measured\n\nstd_step_us, lot ,conductance_us,mean_step_us\n0.2,A,0,1\n# end\n"
+    text += "0.4,B,4,0.5\n"
     conductance, mean, std = read_device_table(write(tmp_path, text))
     np.testing.assert_array_equal([conductance, mean, std], [[0, 4], [1, 0.5], [0.2, 0.4]])
 

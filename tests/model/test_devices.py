@@ -24,7 +24,7 @@ DEVICE = DeviceConfig()
 
 
 def saturating_step(conductance_us, history):
-    """A Python-defined device: the step shrinks linearly to zero at 10 uS, a fifth of it scatters."""
+    """A Python-defined device: the step falls linearly to zero at 10 uS; a fifth of it scatters."""
     mean = np.maximum(1.0 - conductance_us / 10.0, 0.0)
     return mean, 0.2 * mean + 0.0 * history
 
