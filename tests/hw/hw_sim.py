@@ -91,6 +91,7 @@ def simulate(
     max_cycles: int = 20_000,
     settle: int = 4,
     watch: Iterable[str] = (),
+    background: Iterable[Testbench] = (),
     waves: Path | None = None,
 ) -> Trace:
     """Runs the testbenches on one clock until all have returned, then ``settle`` cycles more.
@@ -107,6 +108,8 @@ def simulate(
         Cycles simulated after the last testbench returned, to show what comes too late.
     watch:
         Paths of ports (``"busy"``, ``"array.start"``) whose values go to ``Trace.history``.
+    background:
+        Testbenches that never return, such as the model of an array.
     waves:
         Where to write a VCD; none by default.
     """
@@ -155,6 +158,8 @@ def simulate(
         sim.add_process(_watcher(_resolve(dut, path), trace.history[path]))
     for testbench in testbenches:
         sim.add_testbench(guarded(counted(testbench)), background=True)
+    for testbench in background:
+        sim.add_testbench(guarded(testbench), background=True)
     sim.add_testbench(guarded(limit))
     if waves is None:
         sim.run()
