@@ -1,0 +1,216 @@
+"""When an update is done: cycles of outer product, chi memory and pulse scheduler, wired in a row.
+
+The one place of the digital unit where back-pressure changes cycle counts: a full queue of pulse
+words stalls the chi memory, which stalls the outer product. Only words that make pulses can cause
+it, so the time of an update follows from their positions alone, without stepping through cycles.
+
+Times are absolute cycles. "Idle from cycle t" means that ``busy`` is low in cycle t and was high in
+cycle t - 1. With A the cycle in which pulse word j is offered to the queue, X the cycle in which it
+leaves the queue of depth D and P that of its transfer into it::
+
+    P[j] = max(A[j], X[j - D] + 1)                        a slot is free the cycle after it was left
+    A of every word behind j is later by P[j] - A[j]      the pipeline holds as one
+    X[j] = max(P[j] + 1, window, begin of the last pulse of word j - 1)
+    first pulse of j = max(X[j] + WORD_LATENCY, end of the gap before it)
+
+Source: the timing contracts of ``hw/``, asserted there; ``tests/hw/test_update_path.py`` holds this
+module against the three components wired together.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.config import Config
+from model.jit import njit
+
+__all__ = [
+    "NEVER",
+    "UpdateTiming",
+    "drain",
+    "new_timing",
+    "open_window",
+    "request_pulse",
+    "update_timing",
+]
+
+FIRST_WORD = 3
+"""Cycles from the command to the first product word (hw.outer_product)."""
+
+EMPTY_CYCLES = 1
+"""Busy cycles of an update that touches nothing (hw.outer_product)."""
+
+CHI_LATENCY = 3
+"""Cycles from a product word to its pulse word (hw.chi_memory)."""
+
+WORD_LATENCY = 2
+"""Cycles from a word leaving the queue to its first pulse (hw.pulse_scheduler)."""
+
+REQUEST_LATENCY = 1
+"""Cycles from the transfer of a single pulse to its begin (hw.pulse_scheduler)."""
+
+NEVER = 1 << 60
+"""A time that is not known yet."""
+
+# Entries of UpdateTiming.times.
+_WINDOW = 0  # the window is open from here
+_EXPANDER = 1  # no word is in expansion from here
+_PULSE = 2  # the next pulse may begin here: pulses and gaps have ended
+_CHI = 3  # the chi memory is idle from here
+_FIRST = 4  # index of the oldest waiting word
+_WAITING = 5  # number of waiting words
+
+
+class UpdateTiming(NamedTuple):
+    """What one update leaves for the next: queued words, the pulse in progress, the last stalls.
+
+    Made by :func:`new_timing`; the functions of this module change the arrays.
+    """
+
+    set_cycles: int
+    gap_cycles: int
+    times: npt.NDArray[np.int64]
+    """int64 ``[6]``: see the names of the entries in the source."""
+    queue: npt.NDArray[np.int64]
+    """int64 ``[queue_depth, 2]``, a ring: transfer into the queue, and number of pulses."""
+    stalls: npt.NDArray[np.int64]
+    """int64 ``[CHI_LATENCY, 2]``: offer and transfer of the last pulse words, oldest first."""
+
+
+def new_timing(config: Config) -> UpdateTiming:
+    """Nothing queued, nothing running, the window not open yet."""
+    times = np.zeros(6, np.int64)
+    times[_WINDOW] = NEVER
+    return UpdateTiming(
+        set_cycles=config.pulse.set_cycles,
+        gap_cycles=config.pulse.gap_cycles,
+        times=times,
+        queue=np.zeros((config.pulse.queue_depth, 2), np.int64),
+        stalls=np.zeros((CHI_LATENCY, 2), np.int64),
+    )
+
+
+@njit
+def open_window(timing: UpdateTiming, cycle: int) -> None:
+    """``window`` of the scheduler is high from ``cycle`` on; ``NEVER`` says: not known yet.
+
+    With words in the queue the window may only become known, never close.
+    """
+    timing.times[_WINDOW] = cycle
+
+
+@njit
+def _take(timing: UpdateTiming) -> int:
+    """Takes the oldest word out of the queue, in the cycle returned, and plays its pulses."""
+    times, period = timing.times, timing.set_cycles + timing.gap_cycles
+    first = times[_FIRST]
+    transferred, n_pulses = timing.queue[first]
+    taken = max(transferred + 1, times[_WINDOW], times[_EXPANDER])
+    begin = max(taken + WORD_LATENCY, times[_PULSE])
+    times[_EXPANDER] = begin + (n_pulses - 1) * period
+    times[_PULSE] = begin + n_pulses * period
+    times[_FIRST] = (first + 1) % timing.queue.shape[0]
+    times[_WAITING] -= 1
+    return taken
+
+
+@njit
+def update_timing(
+    timing: UpdateTiming,
+    command: int,
+    n_words: int,
+    positions: npt.NDArray[np.int32],
+    pulses: npt.NDArray[np.int32],
+    n_pulse_words: int,
+) -> tuple[int, int]:
+    """One layer's update. Returns the cycles from which the outer product is idle, and both are.
+
+    ``command``: cycle of the command's transfer, not before the outer product is idle;
+    ``n_words``: product words of the update; ``positions``: int32 ``[>= n_pulse_words]``, rising,
+    the indices 0..n_words-1 of those that make pulses; ``pulses``: int32, how many each makes, at
+    least 1. The second cycle returned, from which the outer product and the chi memory are both idle,
+    is never before the first.
+
+    While the window is not known, nothing leaves the queue. An update that does not fit into it
+    returns ``(NEVER, NEVER)`` and leaves ``timing`` as it was: call again when the window is known.
+    The result of one that fits does not depend on the window.
+    """
+    times, depth = timing.times, timing.queue.shape[0]
+    if times[_WINDOW] >= NEVER and times[_WAITING] + n_pulse_words > depth:
+        return NEVER, NEVER
+    if n_words == 0:
+        idle = command + 1 + EMPTY_CYCLES
+        return idle, max(idle, times[_CHI])
+
+    # Words of the update before may still stall in the chi memory: before word 0 gets in, or after.
+    entered = command + FIRST_WORD
+    for k in range(CHI_LATENCY):
+        offered, transferred = timing.stalls[k]
+        if offered <= entered < transferred:
+            entered = transferred
+    last_entered = entered + n_words - 1
+    delay = 0
+    for k in range(CHI_LATENCY):
+        offered, transferred = timing.stalls[k]
+        if offered > entered:
+            delay += transferred - offered
+            if offered <= last_entered:
+                last_entered += transferred - offered
+
+    for k in range(n_pulse_words):
+        offered = entered + positions[k] + CHI_LATENCY + delay
+        transferred = offered
+        if times[_WAITING] == depth:
+            transferred = max(offered, _take(timing) + 1)
+        slot = (times[_FIRST] + times[_WAITING]) % depth
+        timing.queue[slot, 0] = transferred
+        timing.queue[slot, 1] = pulses[k]
+        times[_WAITING] += 1
+        delay += transferred - offered
+        # The stall comes between the entries of words j + 2 and j + 3.
+        if positions[k] + CHI_LATENCY <= n_words - 1:
+            last_entered += transferred - offered
+        timing.stalls[:-1] = timing.stalls[1:]
+        timing.stalls[-1, 0] = offered
+        timing.stalls[-1, 1] = transferred
+
+    # A word with pulses is busy until its transfer, which `delay` contains; one without leaves
+    # nothing behind after cycle CHI_LATENCY - 1.
+    times[_CHI] = entered + n_words - 1 + CHI_LATENCY + delay
+    if n_pulse_words > 0 and positions[n_pulse_words - 1] == n_words - 1:
+        times[_CHI] += 1
+    return last_entered + 1, times[_CHI]
+
+
+@njit
+def request_pulse(timing: UpdateTiming, offered: int, width: int) -> int:
+    """A pulse of ``width`` cycles, offered from a cycle on. Returns the cycle of its transfer.
+
+    Calls follow the order of time: words of updates told before go first if they could leave the
+    queue before ``offered``, the others wait.
+    """
+    times = timing.times
+    while times[_WAITING] > 0:
+        transferred = timing.queue[times[_FIRST], 0]
+        if max(transferred + 1, times[_WINDOW], times[_EXPANDER]) >= offered:
+            break
+        _take(timing)
+    transfer = max(offered, times[_EXPANDER], times[_PULSE] - REQUEST_LATENCY)
+    times[_EXPANDER] = transfer + 1  # no word leaves the queue while a request is offered
+    times[_PULSE] = transfer + REQUEST_LATENCY + width + timing.gap_cycles
+    return transfer
+
+
+@njit
+def drain(timing: UpdateTiming) -> int:
+    """Lets all queued words play out. Returns from which cycle the pulse scheduler is idle.
+
+    That is a cycle of the past if nothing was left to do, and at least ``NEVER`` if words wait for
+    a window that is not known.
+    """
+    if timing.times[_WAITING] > 0 and timing.times[_WINDOW] >= NEVER:
+        return NEVER
+    while timing.times[_WAITING] > 0:
+        _take(timing)
+    return timing.times[_PULSE]
