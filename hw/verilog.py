@@ -14,6 +14,8 @@ from amaranth.back import verilog
 from amaranth.hdl import Value
 from amaranth.lib import wiring
 
+from hw.digital_unit import DigitalUnit
+from hw.ram import RamPlatform
 from model.config import Config, to_toml
 
 __all__ = ["WAIVERS", "EmittedVerilog", "Port", "Waiver", "emit", "emit_component", "top_name"]
@@ -125,8 +127,6 @@ def emit(config: Config, out_dir: Path) -> EmittedVerilog:
     EmittedVerilog
         Equal bytes for equal configurations. The file appears whole or not at all.
     """
-    from hw.digital_unit import DigitalUnit
-
     top = top_name(config)
     header = [
         f"mixbar {top}: Verilog made from this configuration; change that, not this file.",
@@ -142,6 +142,8 @@ def emit_component(
     component: wiring.Component, *, top: str, path: Path, header: list[str] | None = None
 ) -> EmittedVerilog:
     """Writes any component as Verilog; see :func:`emit`.
+
+    Memories become modules named ``<top>_ram_<depth>x<width>``, see :mod:`hw.ram`.
 
     Parameters
     ----------
@@ -163,8 +165,11 @@ def emit_component(
         for member_path, member, value in component.signature.flatten(component)
     )
     comment = "".join(f"// {line}".rstrip() + "\n" for line in header or [])
-    body = verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True)
-    content = (comment + body).encode("utf-8")
+    platform = RamPlatform(prefix=top)
+    body = verilog.convert(
+        component, name=top, platform=platform, emit_src=False, strip_internal_attrs=True
+    )
+    content = (comment + body + platform.verilog()).encode("utf-8")
     _write(path, content)
     return EmittedVerilog(top=top, path=path, bytes=len(content), ports=ports)
 
