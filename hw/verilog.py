@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import verilog
-from amaranth.hdl import Value
+from amaranth.hdl import Const, Value
+from amaranth.hdl._ir import PortDirection  # not exported, but what convert(ports=) wants
 from amaranth.lib import wiring
 
 from hw.digital_unit import DigitalUnit
@@ -156,18 +157,26 @@ def emit_component(
     header
         Lines of a comment at the top of the file.
     """
-    ports = tuple(
-        Port(
-            name="__".join(map(str, member_path)),
-            width=len(Value.cast(value)),
-            is_input=member.flow == wiring.In,
-        )
+    # A constant (the ready of a stream that never stalls) has no wire to come out by.
+    members = [
+        ("__".join(map(str, member_path)), member.flow, Value.cast(value))
         for member_path, member, value in component.signature.flatten(component)
+        if not isinstance(Value.cast(value), Const)
+    ]
+    ports = tuple(
+        Port(name=name, width=len(value), is_input=flow == wiring.In)
+        for name, flow, value in members
     )
+    directions = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
     comment = "".join(f"// {line}".rstrip() + "\n" for line in header or [])
     platform = RamPlatform(prefix=top)
     body = verilog.convert(
-        component, name=top, platform=platform, emit_src=False, strip_internal_attrs=True
+        component,
+        name=top,
+        platform=platform,
+        ports={name: (value, directions[flow]) for name, flow, value in members},
+        emit_src=False,
+        strip_internal_attrs=True,
     )
     content = (comment + body + platform.verilog()).encode("utf-8")
     _write(path, content)
