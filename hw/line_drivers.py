@@ -1,6 +1,6 @@
 """Line drivers: the registers that hold the pulse width of every line of an array."""
 
-from amaranth.hdl import Const, Module, Shape, ShapeLike, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -88,27 +88,24 @@ class LineDrivers(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layout = data.ArrayLayout(self.shape, self.n_values)
-        driven = Signal(layout)
-        loading = Signal(layout) if self.double_buffered else driven
+        bits = Shape.cast(self.shape).width
+        # One register and one enable a word: never an index into the whole vector.
+        lines = [min(self.lanes, self.n_values - k * self.lanes) for k in range(self.n_words)]
+        driven = [Signal(n * bits, name=f"driven_{k}") for k, n in enumerate(lines)]
+        loading = driven
+        if self.double_buffered:
+            loading = [Signal(n * bits, name=f"loading_{k}") for k, n in enumerate(lines)]
+
+        bias = [Const(BIAS, bits)] if self.bias else []
+        m.d.comb += self.drive.as_value().eq(Cat(*driven, *bias))
+
         word = Signal(range(self.n_words))
-
-        for line in range(self.n_values):
-            m.d.comb += self.drive[line].eq(driven[line])
-        if self.bias:
-            m.d.comb += self.drive[self.n_values].eq(Const(BIAS, self.shape))
-
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += word.eq(word + 1)
-            with m.If(self.i.p.last):
-                m.d.sync += word.eq(0)
-            # One enable a word: a case per word, never an index into the whole vector.
+            m.d.sync += word.eq(Mux(self.i.p.last, 0, word + 1))
             with m.Switch(word):
-                for index in range(self.n_words):
+                for index, register in enumerate(loading):
                     with m.Case(index):
-                        first = index * self.lanes
-                        for line in range(first, min(first + self.lanes, self.n_values)):
-                            m.d.sync += loading[line].eq(self.i.p["values"][line - first])
+                        m.d.sync += register.eq(Value.cast(self.i.p["values"]))
 
         if self.double_buffered:
             full = Signal()
@@ -116,7 +113,8 @@ class LineDrivers(wiring.Component):
             with m.If(self.i.valid & self.i.ready & self.i.p.last):
                 m.d.sync += full.eq(1)
             with m.If(self.apply):
-                m.d.sync += [driven.eq(loading), full.eq(0)]
+                m.d.sync += full.eq(0)
+                m.d.sync += [d.eq(source) for d, source in zip(driven, loading, strict=True)]
             with m.If(self.rewind):
                 m.d.sync += [word.eq(0), full.eq(0)]
         return m

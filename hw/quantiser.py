@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.layouts import error_word_layout, scaled_word_layout
+from hw.priority import encode, lowest
 from hw.rounding import shift_round
 from model.config import Config
 from model.quantiser import DRIVE_CODE_MAX, UPDATE_CODE_MAX
@@ -57,13 +58,17 @@ class ScaleExponent(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         code_bits = self.code_max.bit_length()
-        with m.Switch(self.maximum):
-            for length in range(1, self.width + 1):
-                with m.Case("0" * (self.width - length) + "1" + "-" * (length - 1)):
-                    m.d.comb += self.length.eq(length)
-                    if length > code_bits:
-                        leading = self.maximum[length - code_bits - 1 : length]
-                        m.d.comb += self.exponent.eq(length - code_bits + leading.all())
+        # The leading one is the lowest one of the reversed bits: no ripple, no priority chain.
+        leading = Signal(self.width)
+        m.d.comb += leading.eq(Cat(*reversed(lowest(Cat(*reversed(self.maximum))))))
+        with m.If(self.maximum.any()):
+            m.d.comb += self.length.eq(encode(leading) + 1)
+        carries = [
+            leading[length - 1] & self.maximum[length - code_bits - 1 : length].all()
+            for length in range(code_bits + 1, self.width + 1)
+        ]
+        with m.If(self.length > code_bits):
+            m.d.comb += self.exponent.eq(self.length - code_bits + Cat(carries).any())
         return m
 
 

@@ -165,19 +165,20 @@ class ReadOut(wiring.Component):
     ) -> None:
         """Puts word ``word`` of ``n_lines`` summed codes on ``target``."""
         lanes, code_bits = self.config.update.lanes, self.config.converter.adc_bits
-        n_tiles = tile_codes.shape().length
         n_words = self.config.rows_to_words(n_lines)
         # Select first, add behind: one adder a lane and tile, whatever the number of lines.
-        selected = Signal(data.ArrayLayout(data.ArrayLayout(signed(code_bits), lanes), n_tiles))
-        with m.Switch(word):
-            for index in range(n_words):
-                with m.Case(index):
-                    m.d.comb += target.last.eq(index == n_words - 1)
-                    for lane in range(min(lanes, n_lines - index * lanes)):
-                        for tile in range(n_tiles):
-                            m.d.comb += selected[tile][lane].eq(
-                                tile_codes[tile][index * lanes + lane]
-                            )
+        tiles = []
+        for tile in range(tile_codes.shape().length):
+            codes = tile_codes[tile].as_value()[: n_lines * code_bits]
+            selected = Signal(data.ArrayLayout(signed(code_bits), lanes))
+            with m.Switch(word):
+                for index in range(n_words):
+                    with m.Case(index):
+                        first = index * lanes * code_bits
+                        m.d.comb += selected.as_value().eq(
+                            codes[first : first + len(selected.as_value())]
+                        )
+            tiles.append(selected)
+        m.d.comb += target.last.eq(word == n_words - 1)
         for lane in range(lanes):
-            codes = [selected[tile][lane] for tile in range(n_tiles)]
-            m.d.comb += target.codes[lane].eq(partial_sum(codes, code_bits))
+            m.d.comb += target.codes[lane].eq(partial_sum([t[lane] for t in tiles], code_bits))
