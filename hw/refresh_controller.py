@@ -198,9 +198,11 @@ class RefreshController(wiring.Component):
             scan.layer.eq(self.layer),
             scan.minus.eq(device == Device.MINUS),
             self.o_requests.valid.eq(writer.o.valid),
-            self.o_requests.p.eq(writer.o.p),
             self.o_requests.p.layer.eq(self.layer),
             self.o_requests.p.row.eq(self.row),
+            self.o_requests.p.col.eq(writer.o.p.col),
+            self.o_requests.p.device.eq(writer.o.p.device),
+            self.o_requests.p.kind.eq(writer.o.p.kind),
             writer.o.ready.eq(self.o_requests.ready),
             self.refreshed_pair.eq(writer.first),
         ]
@@ -246,6 +248,12 @@ def _pair_layout(config: Config) -> data.StructLayout:
             "difference": signed(config.converter.adc_bits + 1),
         }
     )
+
+
+def _pulse_layout(config: Config) -> data.StructLayout:
+    """A pulse request of the row under refresh."""
+    request = pulse_request_layout(config).members
+    return data.StructLayout({name: request[name] for name in ("col", "device", "kind")})
 
 
 class _RowScan(wiring.Component):
@@ -349,9 +357,8 @@ class _RowScan(wiring.Component):
 class _PairWriter(wiring.Component):
     """Turns a pair into its pulses: RESET plus, RESET minus, then SET pulses on one device.
 
-    A pair is taken when the pulses of the one before are over: the consumer is ready again. The
-    layer and row of the requests are left to the parent. ``first`` is high with the transfer of a
-    pair's first request.
+    A pair is taken when the pulses of the one before are over: the consumer is ready again.
+    ``first`` is high with the transfer of a pair's first request.
     """
 
     def __init__(self, config: Config) -> None:
@@ -359,7 +366,7 @@ class _PairWriter(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(_pair_layout(config))),
-                "o": Out(stream.Signature(pulse_request_layout(config))),
+                "o": Out(stream.Signature(_pulse_layout(config))),
                 "first": Out(1),
             }
         )
