@@ -1,7 +1,10 @@
 """Device statistics against the published model and an independent Monte Carlo of it."""
 
 import math
+import re
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,3 +158,25 @@ def test_drift_error_bound_holds_and_is_reached():
         worst = max(worst, np.abs(factors / exact - 1).max())
     assert worst <= bound * (1 + 1e-9)
     assert worst > 0.99 * bound
+
+
+def example(language):
+    """The last code block of a language in docs/devices.md."""
+    text = (Path(__file__).parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[-1]
+
+
+def test_documented_function_works(tmp_path, monkeypatch):
+    (tmp_path / "documented_device.py").write_text(example("python"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    table = step_table(replace(DEVICE, model="documented_device:step"))
+    monkeypatch.delitem(sys.modules, "documented_device")
+    mean, std = interpolate_step(table, 4.0, 0.5)
+    assert mean == pytest.approx(1.2 * math.exp(-0.5) * 0.8, rel=1e-5)
+    assert std == pytest.approx(0.3 * mean + 0.05)
+
+
+def test_documented_table_works(tmp_path):
+    (tmp_path / "measured.csv").write_text(example("csv"), encoding="utf-8")
+    table = step_table(replace(DEVICE, model=str(tmp_path / "measured.csv")))
+    assert interpolate_step(table, 10.0, 0.5) == pytest.approx((0.41, 0.515))
