@@ -1,6 +1,6 @@
 """Sequencer: the order of one image's phases."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -42,7 +42,7 @@ class Sequencer(wiring.Component):
 
     ::
 
-        IDLE -> LOAD -> FORWARD[0] -> ... -> FORWARD[L-1] -> ERROR -> BACKWARD[L-1] -> ... ->
+        LOAD -> FORWARD[0] -> ... -> FORWARD[L-1] -> ERROR -> BACKWARD[L-1] -> ... ->
         BACKWARD[1] -> UPDATE
                                                   |  inference          |  skipped
                                                   ^
@@ -53,9 +53,9 @@ class Sequencer(wiring.Component):
     whatever is left: the first layer's outer product, pulses, refresh. No array computes while
     ``window`` is high, so that pulses may be issued.
 
-    **Timing**: LOAD takes one cycle, counted to FORWARD. A command is offered in the first cycle of
-    its phase; the phase ends in the cycle after its ``*_done`` strobe. UPDATE takes at least one
-    cycle. The next image's LOAD follows at once if an image and room for its result are waiting.
+    **Timing**: LOAD waits for an image; the cycle in which it finds one is the first of the image
+    and counts to FORWARD. A command is offered in the first cycle of its phase; the phase ends in
+    the cycle after its ``*_done`` strobe. UPDATE takes at least one cycle.
 
     Members
     -------
@@ -169,24 +169,23 @@ class Sequencer(wiring.Component):
                 m.d.sync += commanded.eq(1)
 
         with m.FSM():
-            # Nothing to do: wait for an image, room for its result and the end of initialisation.
-            with m.State("IDLE"):
-                m.d.comb += self.phase.eq(Phase.IDLE)
-                with m.If(ready):
-                    m.next = "LOAD"
-
-            # The loaded image reaches the line drivers; refresh may use the arrays that are not
-            # needed yet.
+            # Wait for an image, room for its result and the end of initialisation; then the loaded
+            # image reaches the line drivers, and refresh may use the arrays not needed yet.
             with m.State("LOAD"):
-                m.d.comb += [self.load.eq(1), self.refresh_upper.eq(self.train)]
-                m.d.sync += [
-                    self.training.eq(self.train),
-                    self.layer.eq(0),
-                    commanded.eq(0),
-                    refreshing_upper.eq(self.train),
-                    self.skipped.eq(0),
+                m.d.comb += [
+                    self.load.eq(ready),
+                    self.refresh_upper.eq(self.load & self.train),
+                    self.phase.eq(Mux(self.load, Phase.FORWARD, Phase.IDLE)),
                 ]
-                m.next = "FORWARD"
+                with m.If(self.load):
+                    m.d.sync += [
+                        self.training.eq(self.train),
+                        self.layer.eq(0),
+                        commanded.eq(0),
+                        refreshing_upper.eq(self.train),
+                        self.skipped.eq(0),
+                    ]
+                    m.next = "FORWARD"
 
             # One forward product after the other, each through read-out and activation unit.
             with m.State("FORWARD"):
@@ -246,9 +245,7 @@ class Sequencer(wiring.Component):
                     ),
                 ]
                 with m.If(self.done):
-                    m.next = "IDLE"
-                    with m.If(ready):
-                        m.next = "LOAD"
+                    m.next = "LOAD"
         return m
 
     def _command_update(self, m: Module, update_shift: UpdateShift, worth_updating: object) -> None:

@@ -18,6 +18,9 @@ __all__ = [
     "ERROR_LATENCY",
     "HIDDEN_OPERANDS_LATENCY",
     "READ_OUT_LATENCY",
+    "REFRESH_PAIR_CYCLES",
+    "REFRESH_ROW_CYCLES",
+    "REFRESH_START_CYCLES",
     "SCALED_WORD_LATENCY",
     "Timing",
     "backward_cycles",
@@ -43,6 +46,15 @@ ERROR_LATENCY = 2
 SCALED_WORD_LATENCY = 5
 """Quantiser: from the last exact error word to the first scaled word."""
 
+REFRESH_ROW_CYCLES = 3
+"""RefreshController: of a row besides its reads, words and pairs."""
+
+REFRESH_PAIR_CYCLES = 2
+"""RefreshController: of a pair besides its pulses."""
+
+REFRESH_START_CYCLES = 1
+"""RefreshController: from ``start`` to the first busy cycle."""
+
 
 class Timing(NamedTuple):
     """Cycle counts that follow from the configuration."""
@@ -53,8 +65,6 @@ class Timing(NamedTuple):
     """Cycles of a row read."""
     words: npt.NDArray[np.int64]
     """int64 ``[n_layers]``: words of a layer's unit vector (columns)."""
-    max_words: int
-    """Words of the longest activation vector."""
     set_pulse: int
     """Cycles of a SET pulse and its gap."""
     reset_pulse: int
@@ -70,7 +80,6 @@ def timing(config: Config) -> Timing:
         words=np.array(
             [config.rows_to_words(config.network.n_cols(layer)) for layer in layers], dtype=np.int64
         ),
-        max_words=max(config.n_words(layer) for layer in layers),
         set_pulse=config.pulse.set_cycles + config.pulse.gap_cycles,
         reset_pulse=config.pulse.reset_cycles + config.pulse.gap_cycles,
     )
@@ -117,9 +126,10 @@ def scaled_end(timing: Timing, layer: int, operands_end: int, codes_free: int) -
 
 @njit
 def refresh_row_cycles(timing: Timing, layer: int, pairs: int, set_pulses: int) -> int:
-    """Cycles of refreshing one row of device pairs."""
+    """Cycles of refreshing one row: two reads with their words, then the pulses pair by pair."""
     return (
         2 * (timing.read + timing.words[layer])
-        + pairs * 2 * timing.reset_pulse
+        + REFRESH_ROW_CYCLES
+        + pairs * (2 * timing.reset_pulse + REFRESH_PAIR_CYCLES)
         + set_pulses * timing.set_pulse
     )

@@ -24,6 +24,7 @@ from model.chi_memory import accumulate
 from model.config import Config, ScalePolicy, SkipPolicy
 from model.crossbar import CrossbarState, product_backward, product_forward, program, read_row
 from model.cycles import (
+    REFRESH_START_CYCLES,
     Timing,
     backward_cycles,
     error_cycles,
@@ -53,14 +54,12 @@ from model.refresh_controller import (
 )
 from model.rounding import shift_round
 from model.update_timing import (
-    UpdateTimer,
-    end_pulses,
-    end_update,
-    new_timer,
+    UpdateTiming,
+    drain,
+    new_timing,
     open_window,
-    push_word,
-    reset_timer,
-    start_update,
+    reset_timing,
+    update_timing,
 )
 
 __all__ = ["Settings", "Trace", "UnitState", "infer_image", "new_unit", "settings", "train_image"]
@@ -136,6 +135,19 @@ class Trace(NamedTuple):
     """int64 ``[4]``: cycles of the phases of model.activity.PHASES."""
 
 
+class Scratch(NamedTuple):
+    """Work space of the update."""
+
+    products: npt.NDArray[np.int8]
+    """int8 ``[lanes]``."""
+    words: npt.NDArray[np.int32]
+    """int32 ``[max_words]``: non-zero words of a vector."""
+    positions: npt.NDArray[np.int32]
+    """int32 ``[chi_depth]``: which words of a layer's update make pulses."""
+    pulses: npt.NDArray[np.int32]
+    """int32 ``[chi_depth]``: how many pulses each of these makes."""
+
+
 class UnitState(NamedTuple):
     """The digital unit's memories and registers, and the constants of its configuration."""
 
@@ -152,7 +164,8 @@ class UnitState(NamedTuple):
     device_time_s: npt.NDArray[np.float64]
     """float64 ``[1]``: device time of the next image."""
     trace: Trace
-    timer: UpdateTimer
+    scratch: Scratch
+    update_timing: UpdateTiming
     timing: Timing
     table: npt.NDArray[np.uint8]
     thresholds: RefreshThresholds
@@ -211,7 +224,13 @@ def new_unit(config: Config) -> UnitState:
         counters=np.zeros(len(Activity), dtype=np.int64),
         device_time_s=np.zeros(1),
         trace=trace,
-        timer=new_timer(config),
+        scratch=Scratch(
+            products=np.zeros(lanes, dtype=np.int8),
+            words=np.zeros(max(config.n_words(k) for k in layers), dtype=np.int32),
+            positions=np.zeros(config.chi_depth, dtype=np.int32),
+            pulses=np.zeros(config.chi_depth, dtype=np.int32),
+        ),
+        update_timing=new_timing(config),
         timing=timing(config),
         table=sigmoid_table(config),
         thresholds=refresh_thresholds(config),
@@ -334,24 +353,23 @@ def _backward_layer(
 
 
 @njit
-def _update_layer(
-    unit: UnitState,
-    run: Settings,
-    layer: int,
-    products: npt.NDArray[np.int8],
-    words: npt.NDArray[np.int32],
-) -> None:
-    """The zero-skipped outer product of one layer into chi; pulse counts are noted, not yet
-    issued."""
+def _update_layer(unit: UnitState, run: Settings, layer: int, scratch: Scratch) -> tuple[int, int]:
+    """The zero-skipped outer product of one layer into chi; pulse counts are noted, not issued.
+
+    Returns the numbers of words and of words with pulses; ``scratch.positions`` and
+    ``scratch.pulses`` say which these are and how many pulses each makes.
+    """
     trace, counters = unit.trace, unit.counters
     update_codes, error_codes = trace.update_codes[layer], trace.error_codes[layer]
     shift = trace.exponents[layer, 2]
-    n_words = nonzero_words(update_codes, words)
+    n_nonzero = nonzero_words(update_codes, scratch.words)
+    n_words, n_pulse_words = 0, 0
     for col in range(error_codes.shape[0]):
         if error_codes[col] == 0:
             continue
-        for k in range(n_words):
-            word = words[k]
+        for k in range(n_nonzero):
+            word = scratch.words[k]
+            products = scratch.products
             counters[_CHI_LANES] += word_products(update_codes[word], error_codes[col], products)
             entry = trace.sizes[0]
             trace.sizes[0] += 1
@@ -359,15 +377,17 @@ def _update_layer(
             trace.words[entry, 1] = col
             trace.words[entry, 2] = word
             counts = trace.counts[entry]
-            any_pulse = accumulate(
-                unit.chi[layer][col, word], products, shift, run.epsilon_log2, counts
-            )
-            counters[_CHI_WORDS] += 1
-            counters[_PULSE_WORDS] += any_pulse
-            pulses = 0
-            for count in counts:
-                pulses += abs(count)
-            push_word(unit.timer, pulses)
+            if accumulate(unit.chi[layer][col, word], products, shift, run.epsilon_log2, counts):
+                pulses = 0
+                for count in counts:
+                    pulses += abs(count)
+                scratch.positions[n_pulse_words] = n_words
+                scratch.pulses[n_pulse_words] = pulses
+                n_pulse_words += 1
+            n_words += 1
+    counters[_CHI_WORDS] += n_words
+    counters[_PULSE_WORDS] += n_pulse_words
+    return n_words, n_pulse_words
 
 
 @njit
@@ -418,7 +438,7 @@ def _refresh(unit: UnitState, arrays: tuple[CrossbarState, ...], first: bool, ti
     due = unit.refresh_interval > 0 and unit.refresh[2] >= unit.refresh_interval
     if not due or (layer == 0) != first:
         return 0
-    cycles = 0
+    cycles = REFRESH_START_CYCLES
     while True:
         cycles += _refresh_row(unit, arrays, layer, row, time_s)
         row += 1
@@ -494,25 +514,25 @@ def train_image(
     last = n_layers - 1
     time_s = unit.device_time_s[0]
     trace, counters, constants = unit.trace, unit.counters, unit.timing
+    scratch = unit.scratch
     lanes = trace.counts.shape[1]
-    products = np.empty(lanes, dtype=np.int8)
-    words = np.empty(constants.max_words, dtype=np.int32)
     rows = np.empty(PULSES_PER_LANE * lanes, dtype=np.int32)
     devices = np.empty(PULSES_PER_LANE * lanes, dtype=np.int8)
 
     _load(unit, image)
     unit.refresh[2] += 1
-    refresh_end = _refresh(unit, arrays, False, time_s)
+    upper_end = _refresh(unit, arrays, False, time_s)
+    refresh_end = 0
 
     # Forward. `now` is the cycle in which the next command is offered.
     now = 1
     for layer in range(n_layers):
         if layer == 1:
-            now = max(now, refresh_end)
+            now = max(now, upper_end)
         _forward_layer(unit, arrays, layer, time_s)
         now += forward_cycles(constants, layer)
         if layer == 0:
-            refresh_end = max(now, refresh_end)
+            refresh_end = max(now, upper_end)
             refresh_end += _refresh(unit, arrays, True, time_s)
     trace.cycles[0] = now
 
@@ -533,7 +553,7 @@ def train_image(
 
     # Backward; every layer's update starts when its error codes are complete, beside the product
     # below it.
-    reset_timer(unit.timer)
+    reset_timing(unit.update_timing)
     base_exponent, update_end = 0, 0
     backward_start = now
     for layer in range(last, -1, -1):
@@ -549,12 +569,18 @@ def train_image(
             )
         if layer == 0:
             trace.cycles[2] = now - backward_start
-            open_window(unit.timer, max(now, refresh_end))
+            open_window(unit.update_timing, max(now, refresh_end))
         codes_free = now
         if trace.exponents[layer, 2] >= 0:
-            start_update(unit.timer, now)
-            _update_layer(unit, run, layer, products, words)
-            codes_free, update_end = end_update(unit.timer)
+            n_words, n_pulse_words = _update_layer(unit, run, layer, scratch)
+            codes_free, update_end = update_timing(
+                unit.update_timing,
+                now,
+                n_words,
+                scratch.positions,
+                scratch.pulses,
+                n_pulse_words,
+            )
         if layer > 0:
             base_exponent += trace.exponents[layer, 0]
             _backward_layer(unit, arrays, layer, time_s)
@@ -569,7 +595,7 @@ def train_image(
         for k in range(n_pulses):
             program(arrays[layer], rows[k], col, devices[k], SET, time_s)
         counters[_SETS] += n_pulses
-    pulses_end = end_pulses(unit.timer)
+    pulses_end = drain(unit.update_timing)
     trace.cycles[3] = max(now, refresh_end, update_end, pulses_end) + 1 - now
     _finish(unit)
     return best == label

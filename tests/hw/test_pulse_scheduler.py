@@ -123,7 +123,7 @@ def run(
         [transfer.cycle for transfer in trace["i_words"]], taken, pulses, config
     )
     assert trace.cycles("busy")[-1] == last
-    depth = config.pulse.queue_depth
+    depth = config.pulse_queue_depth
     for k, transfer in enumerate(trace["i_words"]):
         slot = taken[k - depth] + 1 if k >= depth else 0
         assert transfer.cycle == max(transfer.offered, slot)
@@ -197,7 +197,7 @@ def test_closed_window() -> None:
         assert ctx.get(dut.busy)
 
     trace = simulate(dut, bench, watch=WATCH)
-    assert len(taken) == tiny_mca.pulse.queue_depth
+    assert len(taken) == tiny_mca.pulse_queue_depth
     assert not seen(trace)
 
 

@@ -1,0 +1,210 @@
+"""Activity counters: what the unit did, for the host and for the energy estimator."""
+
+from amaranth.hdl import Array, Const, Module, Signal, unsigned
+from amaranth.hdl._ast import ShapeLike
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.layouts import Direction, product_word_layout
+from hw.sequencer import Phase
+from model.activity import Activity
+from model.config import Config
+
+__all__ = ["COUNTER_BITS", "Counters", "DriveMeter"]
+
+COUNTER_BITS = 64
+"""Width of every counter: none overflows in the life of a chip."""
+
+
+class DriveMeter(wiring.Component):
+    """How many lines a drive vector drives, and for how many cycles in sum.
+
+    Adds up the words of a vector as they pass: lines with a non-zero value and magnitudes.
+    ``commit`` moves the totals to the outputs for one cycle and starts again from zero, as
+    ``clear`` does without output.
+
+    **Timing**: ``LATENCY`` = 2 cycles from ``commit`` to the outputs; a word before ``commit``, or
+    in its cycle, belongs to the vector committed.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Of a value, ``unsigned(8)`` or ``signed(8)``.
+    lanes : int
+    n_lines : int
+        Lines of the longest vector.
+    bias_lines : int
+        Lines driven at full scale besides the streamed ones, added to every vector.
+
+    Members
+    -------
+    values : ``In(ArrayLayout(shape, lanes))``, ``valid`` : ``In(1)``
+        A word that is transferred in this cycle.
+    commit, clear : ``In(1)``
+    lines, cycles : ``Out``
+        Totals of the vector committed two cycles before, else 0.
+    """
+
+    LATENCY = 2  # from commit to lines and cycles
+
+    def __init__(self, *, shape: ShapeLike, lanes: int, n_lines: int, bias_lines: int) -> None:
+        self.bias_lines = bias_lines
+        self.lanes = lanes
+        self.lines_shape = range(n_lines + bias_lines + 1)
+        self.cycles_shape = range((n_lines + bias_lines) * 255 + 1)
+        super().__init__(
+            {
+                "values": In(data.ArrayLayout(shape, lanes)),
+                "valid": In(1),
+                "commit": In(1),
+                "clear": In(1),
+                "lines": Out(self.lines_shape),
+                "cycles": Out(self.cycles_shape),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        # Cycle 0: register the word's sums.
+        word_lines = Signal(range(self.lanes + 1))
+        word_cycles = Signal(range(self.lanes * 255 + 1))
+        commit = Signal()
+        clear = Signal()
+        m.d.sync += [
+            commit.eq(self.commit),
+            clear.eq(self.clear),
+            word_lines.eq(0),
+            word_cycles.eq(0),
+        ]
+        with m.If(self.valid):
+            m.d.sync += [
+                word_lines.eq(sum(value != 0 for value in self.values)),
+                word_cycles.eq(sum(abs(value) for value in self.values)),
+            ]
+
+        # Cycle 1: add them to the vector's, or start again.
+        lines = Signal(self.lines_shape)
+        cycles = Signal(self.cycles_shape)
+        m.d.sync += [
+            lines.eq(lines + word_lines),
+            cycles.eq(cycles + word_cycles),
+            self.lines.eq(0),
+            self.cycles.eq(0),
+        ]
+        with m.If(commit | clear):
+            m.d.sync += [lines.eq(0), cycles.eq(0)]
+        with m.If(commit):
+            m.d.sync += [
+                self.lines.eq(lines + word_lines + self.bias_lines),
+                self.cycles.eq(cycles + word_cycles + 255 * self.bias_lines),
+            ]
+        return m
+
+
+class Counters(wiring.Component):
+    """One counter for every member of :class:`model.activity.Activity`, and one of idle cycles.
+
+    **Timing**: a counter shows an event from the next cycle on.
+
+    Members
+    -------
+    phase : ``In(Phase)``, done, skipped, scaled_done : ``In(1)``
+        Of the sequencer; ``skipped`` is looked at in the cycle of ``done``.
+    command : ``In(1)``, layer, direction
+        A transaction of an array was accepted in this cycle.
+    error_layer : ``In``
+        Layer of the errors that ``scaled_done`` ends.
+    lines, cycles : ``In``
+        Lines driven and their cycles, as measured in this cycle.
+    products : ``In(ArrayLayout(signed(5), lanes))``, product_valid : ``In(1)``
+        A chi word that is updated.
+    pulse_word, set_pulse, reset_pulse, refreshed_pair : ``In(1)``
+        Strobes.
+    counters : ``Out(ArrayLayout(unsigned(64), len(Activity)))``
+    cycles_idle : ``Out(64)``
+        Cycles that belong to no image.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        network = config.network
+        layer = range(max(2, network.n_layers))
+        n_lines = max(max(network.n_rows(k), network.n_cols(k)) for k in range(network.n_layers))
+        super().__init__(
+            {
+                "phase": In(Phase),
+                "done": In(1),
+                "skipped": In(1),
+                "scaled_done": In(1),
+                "command": In(1),
+                "layer": In(layer),
+                "direction": In(Direction),
+                "error_layer": In(layer),
+                "lines": In(range(2 * n_lines + 1)),
+                "cycles": In(range(2 * n_lines * 255 + 1)),
+                "products": In(product_word_layout(config)["products"].shape),
+                "product_valid": In(1),
+                "pulse_word": In(1),
+                "set_pulse": In(1),
+                "reset_pulse": In(1),
+                "refreshed_pair": In(1),
+                "counters": Out(data.ArrayLayout(unsigned(COUNTER_BITS), len(Activity))),
+                "cycles_idle": Out(COUNTER_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        network = self.config.network
+        layers = range(network.n_layers)
+
+        def count(activity: Activity, condition: object, amount: object = 1) -> None:
+            counter = self.counters[activity]
+            with m.If(condition):
+                m.d.sync += counter.eq(counter + amount)
+
+        def by_layer(amounts: list[int]) -> object:
+            return Array(Const(amount) for amount in amounts)
+
+        units = by_layer([network.n_cols(k) for k in layers])
+        col_codes = by_layer([network.n_cols(k) * self.config.row_tiles(k) for k in layers])
+        row_codes = by_layer([network.n_rows(k) * self.config.col_tiles(k) for k in layers])
+        read_cycles = self.config.array.read_integration_cycles
+        is_forward = self.command & (self.direction == Direction.FORWARD)
+        is_backward = self.command & (self.direction == Direction.BACKWARD)
+        is_read = self.command & (self.direction == Direction.READ)
+
+        count(Activity.IMAGES, self.done)
+        count(Activity.SKIPPED_IMAGES, self.done & self.skipped)
+        for phase in (Phase.FORWARD, Phase.ERROR, Phase.BACKWARD, Phase.UPDATE):
+            count(Activity(Activity.CYCLES_FORWARD + phase.value), self.phase == phase)
+        count(Activity.FORWARD_PRODUCTS, is_forward)
+        count(Activity.BACKWARD_PRODUCTS, is_backward)
+        count(Activity.ROW_READS, is_read)
+        count(Activity.DRIVEN_LINES, 1, self.lines + is_read)
+        with m.If(is_read):
+            count(Activity.DRIVE_CYCLES, 1, self.cycles + read_cycles)
+        with m.Else():
+            count(Activity.DRIVE_CYCLES, 1, self.cycles)
+        with m.If(is_backward):
+            count(Activity.CONVERSIONS, 1, row_codes[self.layer])
+        with m.Elif(self.command):
+            # A read converts the columns of the one tile that holds the row.
+            with m.If(is_read):
+                count(Activity.CONVERSIONS, 1, units[self.layer])
+            with m.Else():
+                count(Activity.CONVERSIONS, 1, col_codes[self.layer])
+        count(Activity.ACTIVATIONS, is_forward, units[self.layer])
+        count(Activity.ERRORS, self.scaled_done, units[self.error_layer])
+        count(Activity.CHI_WORDS, self.product_valid)
+        count(
+            Activity.CHI_LANES, self.product_valid, sum(product != 0 for product in self.products)
+        )
+        count(Activity.PULSE_WORDS, self.pulse_word)
+        count(Activity.SET_PULSES, self.set_pulse)
+        count(Activity.RESET_PULSES, self.reset_pulse)
+        count(Activity.REFRESHED_PAIRS, self.refreshed_pair)
+        with m.If(self.phase == Phase.IDLE):
+            m.d.sync += self.cycles_idle.eq(self.cycles_idle + 1)
+        return m
