@@ -344,8 +344,8 @@ class DeviceConfig:
     """
 
     model: str = "pcm"
-    """``pcm`` for the statistics below, or the path of a CSV table of steps (see
-    docs/devices.md)."""
+    """``pcm`` for the statistics below, the path of a CSV table of steps, or a Python function as
+    ``file.py:name`` (see docs/devices.md)."""
 
     history_pulses: float = 2.6
     """Decay of the pulse history P, in pulses."""
@@ -442,8 +442,11 @@ class DeviceConfig:
         for name in (
             "noise_slope",
             "noise_offset_us",
+            "reset_mean_us",
             "reset_std_us",
+            "reset_min_us",
             "initial_std_us",
+            "stuck_us",
             "seconds_per_image",
         ):
             _require(

@@ -17,9 +17,11 @@ docs/devices.md.
 """
 
 import importlib
+import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -123,8 +125,8 @@ def step_table(device: DeviceConfig) -> StepTable:
 
     * ``pcm``: :class:`PcmStep`. It is linear in G and in P, so two knots each way are exact.
     * a path ending in ``.csv``: the measured table, see :mod:`model.device_table`.
-    * ``module:name``: a :class:`StepModel` to import, sampled at 513 conductances from 0 to
-      ``g_max_us`` and 33 histories from 0 to 1.
+    * ``file.py:name`` or ``module:name``: a :class:`StepModel` from a Python file or an installed
+      module, sampled at 513 conductances from 0 to ``g_max_us`` and 33 histories from 0 to 1.
 
     Raises
     ------
@@ -137,20 +139,29 @@ def step_table(device: DeviceConfig) -> StepTable:
         knots, mean, std = read_device_table(device.model)
         # The measured table knows no history: the same column at P = 0 and P = 1.
         return StepTable(knots, np.repeat(mean[:, None], 2, 1), np.repeat(std[:, None], 2, 1))
-    if device.model.count(":") == 1:
+    if ":" in device.model:
         knots = np.linspace(0.0, device.g_max_us, _SAMPLED_CONDUCTANCES)
         return _sample(_import_step(device.model), knots, _SAMPLED_HISTORIES, device.model)
     raise ConfigError(
-        "device.model must be pcm, the path of a .csv table or module:name of a Python device, not "
-        f"{device.model!r}."
+        "device.model must be pcm, the path of a .csv table, file.py:function or module:function, "
+        f"not {device.model!r}."
     )
 
 
 def _import_step(model: str) -> StepModel:
-    module_name, name = model.split(":")
+    source, _, name = model.rpartition(":")
     try:
-        step = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        if source.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(source).stem, source)
+            assert spec is not None  # the suffix chooses the loader
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(source)
+        step = getattr(module, name)
+    # Whatever the user's file raises is the user's to read, in one sentence.
+    except Exception as error:
         raise ConfigError(f"device.model {model!r} cannot be imported: {error}.") from None
     if not callable(step):
         raise ConfigError(f"device.model {model!r} must be a function of conductance and history.")
@@ -169,7 +180,7 @@ def _sample(
         mean, std = (
             np.ascontiguousarray(value, dtype=np.float64) for value in step(conductance, history)
         )
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         raise ConfigError(
             f"Device {name} failed on arrays of conductance and history: {error}."
         ) from None

@@ -82,7 +82,11 @@ def test_python_device_is_sampled():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("resistor", "must be pcm, the path of a .csv table or module:name"),
+        ("resistor", "must be pcm, the path of a .csv table, file.py:function or module:function"),
+        ("no_such_file.py:step", "cannot be imported: .*No such file"),
+        ("a:b:c", "cannot be imported"),
+        (":step", "cannot be imported"),
+        ("math:", "cannot be imported"),
         ("no_such_module:step", "cannot be imported"),
         (f"{__name__}:no_such_name", "cannot be imported"),
         (f"{__name__}:NOT_CALLABLE", "must be a function"),
@@ -174,6 +178,14 @@ def test_documented_function_works(tmp_path, monkeypatch):
     mean, std = interpolate_step(table, 4.0, 0.5)
     assert mean == pytest.approx(1.2 * math.exp(-0.5) * 0.8, rel=1e-5)
     assert std == pytest.approx(0.3 * mean + 0.05)
+    from_file = step_table(replace(DEVICE, model=str(tmp_path / "documented_device.py:step")))
+    np.testing.assert_array_equal(from_file.mean_us, table.mean_us)
+
+
+def test_broken_python_file(tmp_path):
+    (tmp_path / "broken.py").write_text("def step(:", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be imported: invalid syntax"):
+        step_table(replace(DEVICE, model=str(tmp_path / "broken.py:step")))
 
 
 def test_documented_table_works(tmp_path):
