@@ -48,6 +48,7 @@ VERILATOR_OPTIONS = (
     "--assert",  # hardware assertions are part of the test
     # emitted Verilog has no x: every register has a reset value
     "--x-assign fast --x-initial fast",
+    "--timescale 1ns/1ps",  # the bench's, for the emitted modules too
     "--vpi",
 )
 

@@ -118,7 +118,7 @@ def _module_body(contents: memory.Memory, width: int) -> str:
         for lane in range(lanes):
             part = f"[{(lane + 1) * lane_width - 1}:{lane * lane_width}]"
             behaviour.append(
-                f"    if (w{index}_en[{lane}]) rows[w{index}_addr]{part} <= w{index}_data{part};"
+                f"    if (w{index}_en[{lane}]) mem[w{index}_addr]{part} <= w{index}_data{part};"
             )
         behaviour.append("  end")
     for index in range(len(contents.read_ports)):
@@ -129,14 +129,14 @@ def _module_body(contents: memory.Memory, width: int) -> str:
         ]
         behaviour += [
             "  always @(posedge clk)",
-            f"    if (r{index}_en) r{index}_data <= rows[r{index}_addr];",
+            f"    if (r{index}_en) r{index}_data <= mem[r{index}_addr];",
         ]
     return "\n".join(
         [
             " (",
             ",\n".join(declarations),
             ");",
-            f"  reg {word} rows [0:{contents.depth - 1}];",
+            f"  reg {word} mem [0:{contents.depth - 1}];",
             *behaviour,
             "endmodule\n",
         ]

@@ -6,6 +6,7 @@ build and a golden hash can guard a release: no paths, dates or memory addresses
 
 import contextlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,10 @@ WAIVERS = (
     Waiver(
         name="UNUSEDPARAM",
         reason="As UNUSEDSIGNAL, for constants.",
+    ),
+    Waiver(
+        name="CMPCONST",
+        reason="A comparison with a parameter's extreme is constant in some configurations.",
     ),
     Waiver(
         name="WIDTHEXPAND",
@@ -178,9 +183,35 @@ def emit_component(
         emit_src=False,
         strip_internal_attrs=True,
     )
-    content = (comment + body + platform.verilog()).encode("utf-8")
+    content = (comment + _repair(body) + platform.verilog()).encode("utf-8")
     _write(path, content)
     return EmittedVerilog(top=top, path=path, bytes=len(content), ports=ports)
+
+
+#: A register that never changes; an escaped name that no Amaranth signal has.
+_START = r"\$start "
+
+
+def _repair(text: str) -> str:
+    """Rewrites two things that Yosys writes and other tools read differently.
+
+    - A signal of no bits is declared as ``[-1:0]``, which is two bits in Verilog. Nothing refers to
+      it: the declaration goes.
+    - ``always @*`` with a constant on its right side has nothing to wait for and never runs: the
+      bits would stay x. It gets the register that Yosys itself gives to blocks with a branch.
+    """
+    text = re.sub(r"^  (?:wire|reg) \[-1:0\] [^;]*;\n", "", text, flags=re.MULTILINE)
+    constant = r"(?:\d+'s?[bhd][0-9a-f]+|[{}, ])+"
+    pattern = re.compile(rf"^  always @\*\n    ([^;\n]+ = {constant};)\n", flags=re.MULTILINE)
+    modules = re.split(r"^(?=module )", text, flags=re.MULTILINE)
+    for k, module in enumerate(modules):
+        started, count = pattern.subn(
+            rf"  always @* begin\n    if ({_START}) begin end\n    \1\n  end\n", module
+        )
+        if count:
+            header, semicolon, rest = started.partition(");\n")
+            modules[k] = f"{header}{semicolon}  reg {_START} = 0;\n{rest}"
+    return "".join(modules)
 
 
 def _write(path: Path, content: bytes) -> None:
