@@ -1,11 +1,12 @@
 """From what a run counted to what is charged: actions per image, each with its phase and block.
 
-The counters are those of :class:`model.activity.Activity`, the same in the trainer, the emitted Verilog and here. What
-they do not count directly follows from them and the configuration, as each action's ``note`` says; ``basis`` tells the
-two apart, and both from the few quantities that only synthesis can know (flip-flops).
+The counters are those of :class:`model.activity.Activity`, the same in the trainer, the emitted
+Verilog and here. What they do not count directly follows from them and the configuration, as each
+action's ``note`` says; ``basis`` tells the two apart, and both from the few quantities that only
+synthesis can know (flip-flops).
 
-Phases follow Table 1 of Nandakumar 2020: ``forward``, ``backward`` (the output error included) and ``update``
-(refresh and pulses included).
+Phases follow Table 1 of Nandakumar 2020: ``forward``, ``backward`` (the output error included) and
+``update`` (refresh and pulses included).
 """
 
 import json
@@ -53,14 +54,18 @@ class ActivityRecord:
 
     def __post_init__(self) -> None:
         if self.images < 1:
-            raise EnergyError(f"An activity record must hold at least one image, not {self.images}.")
+            raise EnergyError(
+                f"An activity record must hold at least one image, not {self.images}."
+            )
         names = {member.name.lower() for member in Activity}
         missing = sorted(names - self.counters.keys())
         if missing:
             raise EnergyError(f"The activity record lacks the counter {missing[0]}.")
         for name in sorted(names):
             if not 0 <= self.counters[name] < float("inf"):
-                raise EnergyError(f"The counter {name} must not be negative, not {self.counters[name]}.")
+                raise EnergyError(
+                    f"The counter {name} must not be negative, not {self.counters[name]}."
+                )
 
     def mean(self, counter: Activity) -> float:
         """The counter's mean per image."""
@@ -103,7 +108,7 @@ def load(path: Path) -> ActivityRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class InputStatistics:
-    """What the images themselves drive, which the counters hold only in their sum over all layers."""
+    """What the images themselves drive; the counters hold only sums over all layers."""
 
     drive: float
     """Mean sum of an image's drive codes, bias not included."""
@@ -151,9 +156,10 @@ def chi_bank_bytes(config: Config) -> float:
 def pipeline_flip_flops(config: Config) -> int:
     """Flip-flops clocked in every cycle, estimated before synthesis.
 
-    Per lane three stages of a chi word (read, add, write back) and four of an activation (drive, code, product, shift),
-    plus 1,000 for control, counters and the registers of the host interface. The line drivers' and the code buffer's
-    registers have enables and are charged when written (clock gating assumed).
+    Per lane three stages of a chi word (read, add, write back) and four of an activation (drive,
+    code, product, shift), plus 1,000 for control, counters and the registers of the host
+    interface. The line drivers' and the code buffer's registers have enables and are charged when
+    written (clock gating assumed).
     """
     per_lane = 3 * config.update.chi_bits + 4 * ACTIVATION_BITS
     return config.update.lanes * per_lane + 1000
@@ -173,7 +179,8 @@ def derive(
     config, activity
         The system, and what it counted.
     inputs
-        What the images drive. Without it all driven lines count as lines of the widest layer: an upper bound.
+        What the images drive. Without it all driven lines count as lines of the widest layer: an
+        upper bound.
     flip_flops
         Flip-flops clocked in every cycle, from synthesis; else :func:`pipeline_flip_flops`.
     """
@@ -203,7 +210,8 @@ def _products(
     cols = [network.n_cols(layer) for layer in layers]
     hidden = range(1, network.n_layers)
     row_reads = activity.mean(Activity.ROW_READS)
-    # Conversions: one a column forward; one a row but the bias backward; the rest are those of refresh.
+    # Conversions: one a column forward; one a row but the bias backward; the rest are those of
+    # refresh.
     forward_conversions = forward * sum(cols) * max(config.row_tiles(layer) for layer in layers)
     backward_conversions = backward * sum(network.layers[layer] for layer in hidden)
     read_conversions = max(
@@ -264,7 +272,9 @@ def _products(
         cycles = array.read_integration_cycles if phase == "update" else array.integration_cycles
         what = "row reads of refresh" if phase == "update" else f"{phase} products"
         actions += [
-            _analog("adc", "conversion", phase, "converters", conversions, f"{what}: {bits}-bit codes"),
+            _analog(
+                "adc", "conversion", phase, "converters", conversions, f"{what}: {bits}-bit codes"
+            ),
             _analog(
                 "driver",
                 "line",

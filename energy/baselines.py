@@ -1,19 +1,20 @@
 """The two digital designs of the published comparison, as configurations of the same estimator.
 
-Both are described by a schedule: what a plain engine of ``lanes`` multiply-accumulate lanes must read, compute and
-write for one training image, and how many cycles that takes. Costs come from the same rows as those of the
-computational-memory system, so the ratios compare like with like.
+Both are described by a schedule: what a plain engine of ``lanes`` multiply-accumulate lanes must
+read, compute and write for one training image, and how many cycles that takes. Costs come from the
+same rows as those of the computational-memory system, so the ratios compare like with like.
 
 32-bit fixed point (``fixed32``)
     forward   every weight is read once and multiplied; one activation feeds all lanes in a cycle
-    backward  the same over the upper layers, transposed
-    update    every weight is read, a product is added, it is written back: two cycles a word, since a
+    backward  the same over the upper layers, transposed update    every weight is read, a product
+    is added, it is written back: two cycles a word, since a
               memory of this size has one port
 
 Mixed precision, digital (``mixed4``)
-    forward, backward   as above with ``weight_bits`` = 4 and 8-bit activations
-    update              the outer product, chi memory and threshold of the computational-memory system,
-                        charged at that system's own activity; a programmed pulse becomes a weight write
+    forward, backward   as above with ``weight_bits`` = 4 and 8-bit activations update
+    the outer product, chi memory and threshold of the computational-memory system,
+                        charged at that system's own activity; a programmed pulse becomes a weight
+                        write
 """
 
 from dataclasses import dataclass
@@ -41,13 +42,12 @@ class Baseline:
     chi_update: bool
     """Whether the update is that of the mixed-precision system."""
     lanes: int = 32
-    """Multiply-accumulate lanes. Inferred from the published times: 32 at 1 GHz or 64 at 500 MHz."""
+    """Multiply-accumulate lanes. Inferred from the published times: 32 at 1 GHz or 64 at 500 MHz.
+    """
     clock_period_s: float = 1e-9
 
 
-FIXED32 = Baseline(
-    name="fixed32", weight_bits=32, data_bits=32, sum_bits=64, chi_update=False
-)
+FIXED32 = Baseline(name="fixed32", weight_bits=32, data_bits=32, sum_bits=64, chi_update=False)
 """32-bit fixed-point training engine."""
 
 MIXED4 = Baseline(name="mixed4", weight_bits=4, data_bits=8, sum_bits=24, chi_update=True)
@@ -67,12 +67,16 @@ def _cycles(baseline: Baseline, config: Config) -> dict[str, int]:
     return {"forward": forward, "backward": backward, "update": update}
 
 
-def _engine(baseline: Baseline, config: Config, phase: str, macs: int, cycles: float) -> list[Action]:
+def _engine(
+    baseline: Baseline, config: Config, phase: str, macs: int, cycles: float
+) -> list[Action]:
     """A phase of ``macs`` multiply-accumulates, each with a weight read."""
     network = config.network
     weights = sum(network.n_rows(k) * network.n_cols(k) for k in range(network.n_layers))
     bank = weights * baseline.weight_bits / 8 / baseline.lanes
-    flops = baseline.lanes * (baseline.weight_bits + baseline.data_bits + 2 * baseline.sum_bits) + 1000
+    flops = (
+        baseline.lanes * (baseline.weight_bits + baseline.data_bits + 2 * baseline.sum_bits) + 1000
+    )
 
     def action(
         component: str, name: str, block: str, count: float, note: str, basis: str = "configuration"
@@ -128,7 +132,8 @@ def estimate_baseline(
     preset: str = "bottom_up",
     node: Node | None = None,
 ) -> Estimate:
-    """Estimates a training image of a baseline for the network of ``config``; see the module's text."""
+    """Estimates a training image of a baseline for the network of ``config``; see the module's
+    text."""
     network = config.network
     layers = range(network.n_layers)
     node = Node() if node is None else node
@@ -142,7 +147,9 @@ def estimate_baseline(
         cycles["update"] = activity_seconds(config, activity)["update"] / baseline.clock_period_s
         macs["update"] = 0
     actions = [
-        action for phase in cycles for action in _engine(baseline, config, phase, macs[phase], cycles[phase])
+        action
+        for phase in cycles
+        for action in _engine(baseline, config, phase, macs[phase], cycles[phase])
     ]
     if baseline.chi_update:
         actions += [

@@ -1,13 +1,16 @@
-"""Energy = sum over actions of count x cost; time and area likewise, every term with its row and uncertainty.
+"""Energy = sum over actions of count x cost; time and area likewise, every term with its row and
+uncertainty.
 
-A preset (``data/presets.csv``) says which row of ``data/costs.csv`` is charged for each action, or why none is:
+A preset (``data/presets.csv``) says which row of ``data/costs.csv`` is charged for each action, or
+why none is:
 
 ``paper``      figures published with the system, most of them inferred from its Table 1
 ``bottom_up``  component tables only
 ``measured``   silicon for the computational memory, component tables for the digital unit
 
-Uncertainty: a row's factor is common to all its terms, so terms of one row add up before they meet; rows are
-taken as independent and their deviations add in quadrature, upwards and downwards apart.
+Uncertainty: a row's factor is common to all its terms, so terms of one row add up before they
+meet; rows are taken as independent and their deviations add in quadrature, upwards and downwards
+apart.
 """
 
 import math
@@ -39,7 +42,8 @@ class Figure:
 
     @property
     def spread(self) -> float:
-        """The larger of the two factors between the value and its bounds; 1 when the value is zero."""
+        """The larger of the two factors between the value and its bounds; 1 when the value is
+        zero."""
         if self.value == 0:
             return 1.0
         return max(self.high / self.value, self.value / self.low if self.low > 0 else math.inf)
@@ -73,7 +77,7 @@ class Estimate:
     """Time per phase."""
 
     def energy(self, where: Callable[[Term], bool] | None = None) -> Figure:
-        """The sum of the terms that ``where`` admits (all by default), in joules, with its bounds."""
+        """The sum of the terms that ``where`` admits (all by default), in joules."""
         return combine(self.terms if where is None else filter(where, self.terms))
 
     def phase(self, phase: str, unit: str | None = None) -> Figure:
@@ -141,11 +145,13 @@ def adc_relative(bits: int) -> float:
     return table[bits] / table[ADC_REFERENCE_BITS]
 
 
-def unit_energy(row: Row, action: Action, node: Node, adc_bits: int) -> tuple[float, tuple[str, ...]]:
+def unit_energy(
+    row: Row, action: Action, node: Node, adc_bits: int
+) -> tuple[float, tuple[str, ...]]:
     """Energy in joules of one action at a row's cost, and what lies outside the row's table.
 
-    Memories are looked up at the action's size and width; converters follow ``adc_resolution.csv`` from their own
-    width to ``adc_bits``; digital rows are scaled to ``node``.
+    Memories are looked up at the action's size and width; converters follow ``adc_resolution.csv``
+    from their own width to ``adc_bits``; digital rows are scaled to ``node``.
 
     Raises
     ------
@@ -159,7 +165,9 @@ def unit_energy(row: Row, action: Action, node: Node, adc_bits: int) -> tuple[fl
         # nW x ns = 1e-18 J = 1e-3 fJ
         energy_fj = access.value * (1e-3 if column == "leakage_nw" else 1.0)
         if not access.inside:
-            marks = (f"a memory of {action.n_bytes:.0f} bytes x {action.bits:.0f} bits is extended",)
+            marks = (
+                f"a memory of {action.n_bytes:.0f} bytes x {action.bits:.0f} bits is extended",
+            )
     elif row.energy_fj is None:
         raise EnergyError(f"Row {row.id} states no energy.")
     else:
@@ -168,9 +176,7 @@ def unit_energy(row: Row, action: Action, node: Node, adc_bits: int) -> tuple[fl
             own = int(row.parameters.get("bits", ADC_REFERENCE_BITS))
             if own != adc_bits:
                 energy_fj *= adc_relative(adc_bits) / adc_relative(own)
-    if row.scaling == "digital":
-        assert row.tech_nm is not None and row.vdd_v is not None  # checked when the table was read
-        energy_fj *= scaling.energy_factor(row.tech_nm, row.vdd_v, node)
+    energy_fj *= scaling.row_factors(row, node)[0]
     return energy_fj * FEMTO, marks
 
 
@@ -202,7 +208,8 @@ def estimate(
     Raises
     ------
     EnergyError
-        If the preset or a row is unknown, an action has no entry in the preset, or a figure cannot be scaled.
+        If the preset or a row is unknown, an action has no entry in the preset, or a figure cannot
+        be scaled.
     """
     tables = load_presets()
     if preset not in tables:
@@ -246,7 +253,9 @@ def charge(
             raise EnergyError(f"Unknown row {name!r} for the action {'.'.join(key)}.")
         row = rows[name]
         if row.component != action.component:
-            raise EnergyError(f"Row {name} is a cost of {row.component}, not of {action.component}.")
+            raise EnergyError(
+                f"Row {name} is a cost of {row.component}, not of {action.component}."
+            )
         energy_j, marks = unit_energy(row, action, node, adc_bits)
         terms.append(
             Term(

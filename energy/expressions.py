@@ -1,7 +1,7 @@
 """Arithmetic written in a table, evaluated without giving the table any other power.
 
-A derivation is text such as ``energy_fj = 3.06e-3 / 1.2e9 * 1e15; area_um2 = 0.0015e6``: the path from the
-published figures to the stated value, which a test walks again.
+A derivation is text such as ``energy_fj = 3.06e-3 / 1.2e9 * 1e15; area_um2 = 0.0015e6``: the path
+from the published figures to the stated value, which a test walks again.
 """
 
 import ast
@@ -27,7 +27,8 @@ _UNARY: dict[type[ast.unaryop], Callable[[float], float]] = {
 
 
 def evaluate(text: str, names: Mapping[str, float] | None = None) -> float:
-    """The value of an arithmetic expression: numbers, names, ``+ - * / **``, parentheses and ``sqrt``.
+    """The value of an arithmetic expression: numbers, names, ``+ - * / **``, parentheses and
+    ``sqrt``.
 
     Raises
     ------
@@ -45,7 +46,8 @@ def evaluate(text: str, names: Mapping[str, float] | None = None) -> float:
 
 
 def assignments(text: str) -> dict[str, str]:
-    """Splits ``a = 1 + 2; b = 3`` into ``{"a": "1 + 2", "b": "3"}``; empty text gives an empty dictionary."""
+    """Splits ``a = 1 + 2; b = 3`` into ``{"a": "1 + 2", "b": "3"}``; empty text gives an empty
+    dictionary."""
     parts = {}
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
         name, separator, expression = part.partition("=")

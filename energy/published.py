@@ -8,7 +8,18 @@ from energy.tables import DATA, load_bibliography, read_csv
 
 __all__ = ["Cell", "cell", "cells", "gains", "value"]
 
-COLUMNS = "system design unit phase quantity value si_unit tag source where".split()
+COLUMNS = [
+    "system",
+    "design",
+    "unit",
+    "phase",
+    "quantity",
+    "value",
+    "si_unit",
+    "tag",
+    "source",
+    "where",
+]
 TAGS = ("found", "derived", "inferred", "recalled")
 
 
@@ -76,7 +87,8 @@ def gains(energy: dict[str, dict[str, float]], time: dict[str, float]) -> dict[s
     Returns
     -------
     dict
-        ``propagation``, ``update``, ``total``, ``throughput`` against 32 bits, ``total_mixed4`` against 4 bits.
+        ``propagation``, ``update``, ``total``, ``throughput`` against 32 bits, ``total_mixed4``
+        against 4 bits.
     """
     mca, fixed = energy["mca"], energy["fixed32"]
     return {

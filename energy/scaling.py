@@ -7,10 +7,11 @@ inverter chains from 180 nm to 7 nm. The factor from (n1, V1) to (n2, V2) is
     delay:  d(n2, V2) / d(n1, V1),   d(n, V) = d3 V^3 + d2 V^2 + d1 V + d0
     area:   A[n1][n2], a table
 
-The coefficients lie in ``data/scaling_energy.csv`` and ``data/scaling_area.csv``: the high-performance columns of the
-paper, as tabulated in wromaszkan/nodeScale (commit 0676b74) and, from 20 nm down, equal in
-Accelergy-Project/hwcomponents. A node between two of the table is interpolated in the logarithm. Nothing
-beyond 7 to 180 nm, or more than a quarter off the node's nominal supply, is extrapolated: it raises.
+The coefficients lie in ``data/scaling_energy.csv`` and ``data/scaling_area.csv``: the
+high-performance columns of the paper, as tabulated in wromaszkan/nodeScale (commit 0676b74) and,
+from 20 nm down, equal in Accelergy-Project/hwcomponents. A node between two of the table is
+interpolated in the logarithm. Nothing beyond 7 to 180 nm, or more than a quarter off the node's
+nominal supply, is extrapolated: it raises.
 
 It is a law of digital logic. Converters and devices are not scaled with it.
 """
@@ -21,15 +22,24 @@ import math
 from dataclasses import dataclass
 
 from energy.errors import EnergyError
-from energy.tables import DATA, read_csv
+from energy.tables import DATA, Row, read_csv
 
-__all__ = ["NODES", "Node", "area_factor", "delay_factor", "energy_factor", "nominal_vdd_v"]
+__all__ = [
+    "NODES",
+    "Node",
+    "area_factor",
+    "delay_factor",
+    "energy_factor",
+    "nominal_vdd_v",
+    "row_factors",
+]
 
 SOURCE = "stillmaker2017"
 """Key of the method in the bibliography."""
 
 SUPPLY_MARGIN = 0.25
-"""Largest relative distance from the nominal supply. Our choice: the paper's own limits were not at hand."""
+"""Largest relative distance from the nominal supply. Our choice: the paper's own limits were not
+at hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +50,8 @@ class Node:
     """Feature size in nm, 7 to 180. The paper's study is in 14 nm low power plus."""
 
     vdd_v: float = 0.8
-    """Supply in volts. 0.8 V is the supply of the HERMES core in 14 nm; the paper does not state its own."""
+    """Supply in volts. 0.8 V is the supply of the HERMES core in 14 nm; the paper does not state
+    its own."""
 
     def __post_init__(self) -> None:
         nominal = nominal_vdd_v(self.tech_nm)
@@ -53,7 +64,7 @@ class Node:
 
 @functools.cache
 def _coefficients() -> dict[float, dict[str, float]]:
-    columns = "tech_nm vdd_nominal_v a2 a1 a0 d3 d2 d1 d0".split()
+    columns = ["tech_nm", "vdd_nominal_v", "a2", "a1", "a0", "d3", "d2", "d1", "d0"]
     rows = [
         {name: float(value) for name, value in cells.items()}
         for cells in read_csv(DATA / "scaling_energy.csv", columns)
@@ -89,7 +100,8 @@ def _neighbours(tech_nm: float) -> tuple[float, float, float]:
 
 
 def nominal_vdd_v(tech_nm: float) -> float:
-    """Nominal supply of a node, in volts (of the predictive models that the fits rest on; recalled)."""
+    """Nominal supply of a node, in volts (of the predictive models that the fits rest on;
+    recalled)."""
     low, high, weight = _neighbours(tech_nm)
     table = _coefficients()
     return table[low]["vdd_nominal_v"] * (1 - weight) + table[high]["vdd_nominal_v"] * weight
@@ -121,13 +133,15 @@ def energy_factor(tech_nm: float, vdd_v: float, to: Node) -> float:
 
 
 def delay_factor(tech_nm: float, vdd_v: float, to: Node) -> float:
-    """By what a delay at (``tech_nm``, ``vdd_v``) is multiplied to hold at ``to``; see :func:`energy_factor`."""
+    """By what a delay at (``tech_nm``, ``vdd_v``) is multiplied to hold at ``to``; see
+    :func:`energy_factor`."""
     names = ("d3", "d2", "d1", "d0")
     return _polynomial(to.tech_nm, to.vdd_v, names) / _polynomial(tech_nm, vdd_v, names)
 
 
 def area_factor(tech_nm: float, to: Node) -> float:
-    """By what an area at ``tech_nm`` is multiplied to hold at ``to``; between nodes, linear in logarithms."""
+    """By what an area at ``tech_nm`` is multiplied to hold at ``to``; between nodes, linear in
+    logarithms."""
     from_low, from_high, from_weight = _neighbours(tech_nm)
     to_low, to_high, to_weight = _neighbours(to.tech_nm)
     areas = _areas()
@@ -136,3 +150,16 @@ def area_factor(tech_nm: float, to: Node) -> float:
         for target, target_weight in ((to_low, 1 - to_weight), (to_high, to_weight)):
             total += source_weight * target_weight * math.log(areas[source, target])
     return math.exp(total)
+
+
+def row_factors(row: Row, to: Node) -> tuple[float, float]:
+    """By what a cost row's energy and area are multiplied to hold at ``to``: 1 unless digital.
+
+    Raises
+    ------
+    EnergyError
+        If the row's node lies outside the law's range.
+    """
+    if row.scaling != "digital" or row.tech_nm is None or row.vdd_v is None:
+        return 1.0, 1.0
+    return energy_factor(row.tech_nm, row.vdd_v, to), area_factor(row.tech_nm, to)

@@ -1,9 +1,11 @@
-"""What an access to an SRAM of any size costs: interpolated in a table of simulated and published memories.
+"""What an access to an SRAM of any size costs: interpolated in a table of simulated and published
+memories.
 
-``data/sram.csv`` holds, per model, memories of ``bytes`` read ``bits`` at a time. Between its points energy, leakage
-and area are interpolated linearly in the logarithms of both; a model with one width is linear in bits. Below or
-beyond the table's sizes the nearest point is extended by its slope of one half in bytes and one in bits, the scaling
-of a square array, and the result is marked.
+``data/sram.csv`` holds, per model, memories of ``bytes`` read ``bits`` at a time. Between its
+points energy, leakage and area are interpolated linearly in the logarithms of both; a model with
+one width is linear in bits. Below or beyond the table's sizes the nearest point is extended by its
+slope of one half in bytes and one in bits, the scaling of a square array, and the result is
+marked.
 """
 
 import functools
@@ -15,7 +17,18 @@ from energy.tables import DATA, read_csv
 
 __all__ = ["Access", "lookup"]
 
-COLUMNS = "model tech_nm vdd_v bytes bits read_fj write_fj leakage_nw area_um2 latency_ns".split()
+COLUMNS = [
+    "model",
+    "tech_nm",
+    "vdd_v",
+    "bytes",
+    "bits",
+    "read_fj",
+    "write_fj",
+    "leakage_nw",
+    "area_um2",
+    "latency_ns",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +55,8 @@ def _model(model: str) -> dict[tuple[int, int], dict[str, str]]:
 
 
 def _weights(value: float, grid: list[int]) -> list[tuple[int, float]]:
-    """The grid points around ``value`` with weights linear in the logarithm; one point beyond the ends."""
+    """The grid points around ``value`` with weights linear in the logarithm; one point beyond the
+    ends."""
     if value <= grid[0]:
         return [(grid[0], 1.0)]
     if value >= grid[-1]:
@@ -64,8 +78,8 @@ def lookup(model: str, column: str, n_bytes: float, bits: float) -> Access:
     model
         ``model`` of ``sram.csv``.
     column
-        ``read_fj``, ``write_fj``, ``leakage_nw`` or ``area_um2``. Leakage and area are proportional to bytes where
-        the table must be extended.
+        ``read_fj``, ``write_fj``, ``leakage_nw`` or ``area_um2``. Leakage and area are
+        proportional to bytes where the table must be extended.
     n_bytes, bits
         Size and width; both positive.
 
@@ -75,7 +89,9 @@ def lookup(model: str, column: str, n_bytes: float, bits: float) -> Access:
         If the model, the size or the column cannot be used.
     """
     if n_bytes <= 0 or bits <= 0:
-        raise EnergyError(f"A memory must have a size and a width, not {n_bytes:g} bytes of {bits:g} bits.")
+        raise EnergyError(
+            f"A memory must have a size and a width, not {n_bytes:g} bytes of {bits:g} bits."
+        )
     points = _model(model)
     widths = sorted({width for _, width in points})
     one_width = len(widths) == 1

@@ -1,4 +1,5 @@
-"""The cost tables: one row per component, action and place in a source, read once and checked to the last cell.
+"""The cost tables: one row per component, action and place in a source, read once and checked to
+the last cell.
 
 ``data/costs.csv`` has the columns
 
@@ -48,10 +49,26 @@ DATA = Path(__file__).parent / "data"
 KINDS = ("measured", "simulated", "derived", "assumed")
 """Where a figure comes from, best first."""
 
-COLUMNS = (
-    "id component action unit parameters tech_nm vdd_v energy_fj area_um2 latency_ns kind source where "
-    "derivation validity uncertainty scaling note"
-).split()
+COLUMNS = [
+    "id",
+    "component",
+    "action",
+    "unit",
+    "parameters",
+    "tech_nm",
+    "vdd_v",
+    "energy_fj",
+    "area_um2",
+    "latency_ns",
+    "kind",
+    "source",
+    "where",
+    "derivation",
+    "validity",
+    "uncertainty",
+    "scaling",
+    "note",
+]
 
 #: How close a derivation must come to the value that a row states: its printed digits.
 DERIVATION_TOLERANCE = 1e-3
@@ -81,7 +98,8 @@ class Row:
     note: str
 
     def outside(self, context: Mapping[str, float]) -> list[str]:
-        """What in ``context`` lies outside the row's validity, one phrase each; empty if nothing does."""
+        """What in ``context`` lies outside the row's validity, one phrase each; empty if nothing
+        does."""
         return [
             f"{name} {context[name]:g} is outside {low:g} to {high:g}"
             for name, (low, high) in self.validity.items()
@@ -161,7 +179,9 @@ def _uncertainty(text: str, what: str) -> tuple[float, float]:
     except ValueError:
         factors = (0.0, 0.0)
     if not all(1 <= factor < float("inf") for factor in factors):
-        raise EnergyError(f"{what} must be a factor of at least 1, or two as low/high, not {text!r}.")
+        raise EnergyError(
+            f"{what} must be a factor of at least 1, or two as low/high, not {text!r}."
+        )
     return factors
 
 
@@ -171,8 +191,8 @@ def parse_costs(cells: Iterable[Mapping[str, str]]) -> dict[str, Row]:
     Raises
     ------
     EnergyError
-        On the first cell that breaks the schema: an id used twice, an unknown kind, a negative cost, no
-        source, a derivation that does not give the stated value.
+        On the first cell that breaks the schema: an id used twice, an unknown kind, a negative
+        cost, no source, a derivation that does not give the stated value.
     """
     rows: dict[str, Row] = {}
     for cell in cells:
@@ -183,7 +203,9 @@ def parse_costs(cells: Iterable[Mapping[str, str]]) -> dict[str, Row]:
             if not cell[column]:
                 raise EnergyError(f"Row {name} needs a {column}.")
         if cell["kind"] not in KINDS:
-            raise EnergyError(f"Row {name} must be one of {', '.join(KINDS)}, not {cell['kind']!r}.")
+            raise EnergyError(
+                f"Row {name} must be one of {', '.join(KINDS)}, not {cell['kind']!r}."
+            )
         if cell["scaling"] not in ("digital", "none"):
             raise EnergyError(f"Row {name} must scale as digital or none, not {cell['scaling']!r}.")
         row = Row(
@@ -217,7 +239,9 @@ def _check_derivation(row: Row) -> None:
     for column, value in row.rederived().items():
         stated = getattr(row, column, None)
         if not isinstance(stated, float) or abs(value - stated) > DERIVATION_TOLERANCE * abs(value):
-            raise EnergyError(f"The derivation of row {row.id} gives {column} {value:g}, not {stated}.")
+            raise EnergyError(
+                f"The derivation of row {row.id} gives {column} {value:g}, not {stated}."
+            )
 
 
 @functools.cache
@@ -227,13 +251,15 @@ def load_costs() -> dict[str, Row]:
     bibliography = load_bibliography()
     for row in rows.values():
         if row.source not in bibliography:
-            raise EnergyError(f"Row {row.id} names the source {row.source!r}, not in references.bib.")
+            raise EnergyError(
+                f"Row {row.id} names the source {row.source!r}, not in references.bib."
+            )
     return rows
 
 
 @functools.cache
 def load_presets() -> dict[str, dict[tuple[str, str], tuple[str | None, str]]]:
-    """Per preset and (component, action): the row charged, or None and the reason why nothing is."""
+    """Per preset and (component, action): the row charged, or None and the reason why none is."""
     rows = load_costs()
     presets: dict[str, dict[tuple[str, str], tuple[str | None, str]]] = {}
     for cell in read_csv(DATA / "presets.csv", ["preset", "component", "action", "row", "reason"]):
@@ -244,14 +270,17 @@ def load_presets() -> dict[str, dict[tuple[str, str], tuple[str | None, str]]]:
         if cell["row"] and cell["row"] not in rows:
             raise EnergyError(f"Preset {cell['preset']} names the unknown row {cell['row']!r}.")
         if bool(cell["row"]) == bool(cell["reason"]):
-            raise EnergyError(f"Preset {cell['preset']}, {'.'.join(key)}: a row or a reason, not both.")
+            raise EnergyError(
+                f"Preset {cell['preset']}, {'.'.join(key)}: a row or a reason, not both."
+            )
         table[key] = (cell["row"] or None, cell["reason"])
     return presets
 
 
 @functools.cache
 def load_bibliography() -> dict[str, dict[str, str]]:
-    """Fields of every entry of ``data/references.bib`` by key; each has at least author, title, year, url."""
+    """Fields of every entry of ``data/references.bib`` by key; each has at least author, title,
+    year, url."""
     text = (DATA / "references.bib").read_text(encoding="utf-8")
     entries: dict[str, dict[str, str]] = {}
     for match in re.finditer(r"@(\w+)\{(\w+),\n(.*?)\n\}", text, flags=re.DOTALL):

@@ -1,7 +1,9 @@
-"""Yao's benchmark: a 128 x 128 core, exactly as published, then corrected step by step, and against a GPU.
+"""Yao's benchmark: a 128 x 128 core, exactly as published, then corrected step by step, and
+against a GPU.
 
-Published arithmetic: energy of a 1-bit phase = converters + array + rest; an 8-bit product takes eight phases and
-counts 2 x 128 x 128 operations. Everything here is computed from the inputs in ``data/published.csv``.
+Published arithmetic: energy of a 1-bit phase = converters + array + rest; an 8-bit product takes
+eight phases and counts 2 x 128 x 128 operations. Everything here is computed from the inputs in
+``data/published.csv``.
 """
 
 from dataclasses import dataclass
@@ -118,9 +120,14 @@ def corrections(
     operations /= 2
     add("signed weights once", "a weight is a pair of devices: half the operations")
     energy, area = energy + shift_add_j, area + digital_mm2
-    add("+ shift-and-add", "joining eight phases and subtracting the pair is not among the core's blocks")
+    add(
+        "+ shift-and-add",
+        "joining eight phases and subtracting the pair is not among the core's blocks",
+    )
     energy += buffers_j
-    add("+ buffers, activation, pooling", "inputs and outputs pass through registers once a product")
+    add(
+        "+ buffers, activation, pooling", "inputs and outputs pass through registers once a product"
+    )
     energy += write_j
     add("+ write energy", "hybrid training writes the fully connected layer once a batch")
     return steps
@@ -129,7 +136,8 @@ def corrections(
 def gpu(utilisation: float, *, rate: str = "fp16") -> dict[str, float]:
     """GOP/s/W and GOP/s/mm2 of a V100 by its data sheet, at a utilisation between 0 and 1.
 
-    ``rate`` is ``fp16`` (tensor cores) or ``fp32``. The power is the design power whatever the utilisation.
+    ``rate`` is ``fp16`` (tensor cores) or ``fp32``. The power is the design power whatever the
+    utilisation.
     """
     gops = value("gpu", "v100", "datasheet", rate, "rate") * utilisation
     return {

@@ -1,0 +1,692 @@
+"""The report: every published cell beside ours, as data, Markdown and one self-contained page.
+
+:func:`build` makes plain data; :mod:`energy.page` and :mod:`energy.markdown` only lay it out, so
+that the three forms cannot disagree.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from energy import area, explorer, plots, published, reproduction, yao
+from energy.activity import PHASES, ActivityRecord, InputStatistics
+from energy.baselines import FIXED32, MIXED4, estimate_baseline
+from energy.errors import EnergyError
+from energy.estimator import FEMTO, PRESETS, Estimate, Figure, Term, estimate
+from energy.scaling import SOURCE as SCALING_SOURCE
+from energy.scaling import Node, row_factors
+from energy.tables import load_bibliography, load_costs
+from model.activity import Activity
+from model.config import Config
+
+__all__ = ["DESIGN_TITLES", "PRESET_TITLES", "STUDY_TITLES", "UNIT_TITLES", "build"]
+
+PRESET_TITLES = {
+    "bottom_up": "Bottom-up: component tables only",
+    "measured": "Measured: silicon for the arrays, tables for the digital unit",
+    "paper": "Paper's accounting: costs inferred from Table 1",
+}
+
+DESIGN_TITLES = {
+    "mca": "Computational memory (this unit)",
+    "fixed32": "32-bit fixed point",
+    "mixed4": "Digital, 4-bit weights",
+}
+
+STUDY_TITLES = {
+    "study": "Study: bottom-up at the paper's activity",
+    "study_fixed32": "Study: 32-bit fixed point",
+    "study_mixed4": "Study: digital, 4-bit weights",
+}
+
+UNIT_TITLES = {"analog": "computational memory", "digital": "digital unit", "both": "total"}
+
+#: The published comparison is of one network; other configurations are not compared with it.
+PUBLISHED_LAYERS = (784, 250, 10)
+
+
+def build(
+    config: Config,
+    activity: ActivityRecord,
+    *,
+    inputs: InputStatistics | None = None,
+    words: Mapping[int, float] | None = None,
+    trade_off: Sequence[Mapping[str, Any]] = (),
+    node: Node | None = None,
+) -> dict[str, Any]:
+    """All figures of the report as plain data.
+
+    Parameters
+    ----------
+    config, activity
+        The system, and what a run of it counted.
+    inputs, words
+        What the images drive and how their pixels cluster, see :mod:`energy.inputs`.
+    trade_off
+        Runs as ``{"label", "accuracy", "activity": ActivityRecord, "config": Config}``, for the
+        curve of energy against accuracy.
+    node
+        Node of the digital rows; 14 nm by default.
+
+    Returns
+    -------
+    dict
+        ``tables`` and ``plots`` by name, with ``config``, ``activity``, ``node``, ``headline``,
+        ``notes`` and ``explorer``.
+    """
+    node = Node() if node is None else node
+    results = {
+        preset: estimate(config, activity, preset=preset, node=node, inputs=inputs)
+        for preset in PRESETS
+    }
+    ours = results["bottom_up"]
+    baselines = {
+        baseline.name: estimate_baseline(baseline, config, activity, node=node)
+        for baseline in (FIXED32, MIXED4)
+    }
+    compared = config.network.layers == PUBLISHED_LAYERS
+    study_activity = reproduction.published_activity(config, inputs)
+    study = {
+        "study": estimate(config, study_activity, node=node, inputs=inputs),
+        **{
+            f"study_{baseline.name}": estimate_baseline(baseline, config, study_activity, node=node)
+            for baseline in (FIXED32, MIXED4)
+        },
+    }
+    tables: dict[str, Any] = {
+        "table1": _table1(results | study, compared),
+        "presets": [_preset(results[preset]) for preset in PRESETS],
+        "phases": _phases(ours),
+        "gains": _gains(ours, baselines, study, compared),
+        "causes": reproduction.causes(config, study_activity, node) if compared else [],
+        "study": [
+            {"counter": member.name.lower(), "per_image": study_activity.mean(member)}
+            for member in Activity
+            if study_activity.mean(member)
+        ],
+        "time": _time(config, ours, compared),
+        "area": [asdict(block) for block in area.blocks(config, node)],
+        "sensitivity": explorer.sensitivity(config, activity, inputs=inputs)[:10],
+        "alternatives": _alternatives(config, activity, inputs, node),
+        "systems": _systems(config, results),
+        "yao": _yao(),
+        "gpu": _gpu(),
+        "trade_off": _trade_off(trade_off, inputs, node),
+        "terms": [
+            _term(term, estimate_of)
+            for estimate_of, result in (*results.items(), *study.items())
+            for term in _by_size(result)
+        ],
+        "published": [asdict(entry) for entry in published.cells().values()],
+        "rows": [_row(name) for name in load_costs()],
+        "sources": [{"key": key, **fields} for key, fields in load_bibliography().items()],
+    }
+    return {
+        "config": config.name,
+        "layers": list(config.network.layers),
+        "activity": {
+            "images": activity.images,
+            "source": activity.source,
+            "config": activity.config,
+            **activity.extra,
+            "per_image": {
+                member.name.lower(): activity.mean(member) for member in Activity if member
+            },
+        },
+        "node": asdict(node),
+        "clock_period_s": config.clock_period_s,
+        "headline": _headline(config, activity, results, compared),
+        "tables": tables,
+        "plots": _plots(results, tables, compared),
+        "explorer": asdict(explorer.explore(config, activity, inputs=inputs, words=words)),
+        "notes": _notes(results, inputs, words),
+        "scaling_source": SCALING_SOURCE,
+    }
+
+
+def _figure(figure: Figure) -> dict[str, float]:
+    return {"value": figure.value, "low": figure.low, "high": figure.high}
+
+
+def _table1(results: Mapping[str, Estimate], compared: bool) -> list[dict[str, Any]]:
+    """Every cell of Table 1: what is printed, what each estimate gives, ratio, bounds, share
+    assumed.
+
+    ``results`` holds, by name: ``study`` (bottom-up at the study's own activity),
+    ``study_fixed32`` and ``study_mixed4``, and the presets at the run's activity.
+    """
+    mca = {name: results[name] for name in ("study", *PRESETS)}
+    designs: list[tuple[str, str, str | None, Mapping[str, Estimate]]] = [
+        ("fixed32", "digital", None, {"study": results["study_fixed32"]}),
+        ("mixed4", "digital", None, {"study": results["study_mixed4"]}),
+        ("mca", "analog", "analog", mca),
+        ("mca", "digital", "digital", mca),
+        ("mca", "both", None, mca),
+    ]
+    cells = []
+    for design, unit, own_unit, estimates in designs:
+        for quantity in ("energy", "time"):
+            for phase in (*PHASES, "total"):
+                printed = published.cell("mca", design, unit, phase, quantity)
+                known = printed.value if printed is not None and compared else None
+                own_phase = None if phase == "total" else phase
+                ours: dict[str, dict[str, float | None]] = {}
+                for name, result in estimates.items():
+                    if quantity == "energy":
+                        figure = _cell_energy(result, own_phase, own_unit)
+                    elif (unit == "both" and name == "bottom_up") or design != "mca":
+                        figure = _cell_time(result, own_phase)
+                    else:
+                        # The study's cycles are an input; both units work at once in ours.
+                        continue
+                    figure["ratio"] = figure["value"] / known if known and figure["value"] else None
+                    ours[name] = figure
+                if known is not None or ours:
+                    cells.append(
+                        {
+                            "design": design,
+                            "unit": unit,
+                            "quantity": quantity,
+                            "phase": phase,
+                            "published": known,
+                            "where": printed.where if printed else "",
+                            "ours": ours,
+                        }
+                    )
+    return cells
+
+
+def _cell_energy(result: Estimate, phase: str | None, unit: str | None) -> dict[str, Any]:
+    def belongs(term: Term) -> bool:
+        return phase in (None, term.action.phase) and unit in (None, term.action.unit)
+
+    terms = [term for term in result.terms if belongs(term)]
+    total = math.fsum(term.energy_j for term in terms)
+    assumed = math.fsum(term.energy_j for term in terms if term.row.kind == "assumed")
+    return _figure(result.energy(belongs)) | {"assumed": assumed / total if total else 0.0}
+
+
+def _cell_time(result: Estimate, phase: str | None) -> dict[str, Any]:
+    seconds = result.total_seconds if phase is None else result.seconds[phase]
+    return {"value": seconds, "low": seconds, "high": seconds, "assumed": 0.0}
+
+
+def _preset(result: Estimate) -> dict[str, Any]:
+    return {
+        "preset": result.preset,
+        "title": PRESET_TITLES[result.preset],
+        "energy_j": _figure(result.energy()),
+        "phases_j": {phase: _figure(result.phase(phase)) for phase in PHASES},
+        "groups_j": explorer.by_group(result),
+        "kinds": {
+            kind: result.share(kind) for kind in ("measured", "simulated", "derived", "assumed")
+        },
+        "marks": result.marks,
+    }
+
+
+def _phases(result: Estimate) -> list[dict[str, Any]]:
+    rows = []
+    for phase in PHASES:
+        parts: dict[str, float] = {}
+        for term in result.terms:
+            if term.action.phase == phase:
+                parts[term.action.block] = parts.get(term.action.block, 0.0) + term.energy_j
+        rows.append({"phase": phase, "blocks_j": dict(sorted(parts.items()))})
+    return rows
+
+
+def _gains(
+    ours: Estimate,
+    baselines: Mapping[str, Estimate],
+    study: Mapping[str, Estimate],
+    compared: bool,
+) -> list[dict[str, Any]]:
+    def of(designs: Mapping[str, Estimate]) -> dict[str, float]:
+        return published.gains(
+            {
+                name: {phase: result.phase(phase).value for phase in PHASES}
+                for name, result in designs.items()
+            },
+            {name: result.total_seconds for name, result in designs.items()},
+        )
+
+    run = of({"mca": ours, **baselines})
+    reproduced = of(
+        {
+            "mca": study["study"],
+            "fixed32": study["study_fixed32"],
+            "mixed4": study["study_mixed4"],
+        }
+    )
+    unit = {"mca": "both", "fixed32": "digital", "mixed4": "digital"}
+    printed = published.gains(
+        {
+            name: {phase: published.value("mca", name, part, phase, "energy") for phase in PHASES}
+            for name, part in unit.items()
+        },
+        {name: published.value("mca", name, part, "total", "time") for name, part in unit.items()},
+    )
+    stated = {
+        "propagation": ("fixed32", "propagation", "energy"),
+        "update": ("fixed32", "update", "energy"),
+        "total": ("fixed32", "total", "energy"),
+        "throughput": ("fixed32", "total", "time"),
+        "total_mixed4": ("mixed4", "total", "energy"),
+    }
+    titles = {
+        "propagation": "energy, forward and backward, 32-bit / this",
+        "update": "energy, weight update, 32-bit / this",
+        "total": "energy, 32-bit / this",
+        "throughput": "throughput, this / 32-bit",
+        "total_mixed4": "energy, 4-bit digital / this",
+    }
+    return [
+        {
+            "gain": titles[name],
+            "stated": published.value("mca", "gain", *stated[name]) if compared else None,
+            "from_table1": printed[name] if compared else None,
+            "study": reproduced[name] if compared else None,
+            "ours": run[name],
+        }
+        for name in titles
+    ]
+
+
+def _time(config: Config, ours: Estimate, compared: bool) -> list[dict[str, Any]]:
+    rows = [
+        {
+            "phase": phase,
+            "cycles": ours.seconds[phase] / config.clock_period_s,
+            "seconds": ours.seconds[phase],
+            "published_s": published.value("mca", "mca", "both", phase, "time")
+            if compared
+            else None,
+        }
+        for phase in PHASES
+    ]
+    rows.append(
+        {
+            "phase": "total",
+            "cycles": ours.total_seconds / config.clock_period_s,
+            "seconds": ours.total_seconds,
+            "published_s": published.value("mca", "mca", "both", "total", "time")
+            if compared
+            else None,
+        }
+    )
+    return rows
+
+
+def _alternatives(
+    config: Config, activity: ActivityRecord, inputs: InputStatistics | None, node: Node
+) -> list[dict[str, Any]]:
+    """The bottom-up total with another source for one component at a time."""
+    base = estimate(config, activity, node=node, inputs=inputs).energy().value
+    swaps = {
+        ("adc", "conversion"): ("adc_oh2020", "adc_lien2012", "adc_kull2017", "adc_mca_inferred"),
+        ("driver", "compare"): ("driver_compare_aladdin",),
+        ("sram", "read"): ("sram_horowitz",),
+        ("sram", "write"): ("sram_horowitz",),
+        ("logic", "multiply"): ("mult_aladdin",),
+        ("logic", "add"): ("add_aladdin",),
+        ("register", "clock"): ("flop_clock_ihp130", "register_aladdin"),
+        ("pulse", "set"): ("set_lee2009",),
+        ("pulse", "reset"): ("reset_lee2009",),
+    }
+    rows = []
+    for key, names in swaps.items():
+        for name in names:
+            total = (
+                estimate(config, activity, node=node, inputs=inputs, replace={key: name})
+                .energy()
+                .value
+            )
+            rows.append(
+                {
+                    "action": ".".join(key),
+                    "row": name,
+                    "energy_j": total,
+                    "change": total / base - 1,
+                }
+            )
+    return rows
+
+
+def _systems(config: Config, results: Mapping[str, Estimate]) -> list[dict[str, Any]]:
+    """Energy per image and operations per joule of the three published systems."""
+    network = config.network
+    layers = range(network.n_layers)
+    macs = sum(network.n_rows(k) * network.n_cols(k) for k in layers)
+    backward = sum(network.layers[k] * network.n_cols(k) for k in layers if k > 0)
+    rows = []
+    for preset, result in results.items():
+        total = result.energy().value
+        forward = result.phase("forward").value
+        rows.append(
+            {
+                "system": config.name,
+                "method": PRESET_TITLES[preset],
+                "training_j": total,
+                "inference_j": forward,
+                "gops_per_w": 2 * macs / forward / 1e9 if forward else None,
+                "note": f"{macs} multiply-accumulates forward, {backward} backward; inference is "
+                "the forward phase; every weight counted once",
+            }
+        )
+    core = yao.published_core()
+    yao_macs = 26 * 26 * 8 * 9 + 7 * 7 * 12 * 72 + 192 * 10
+    rows.append(
+        {
+            "system": "yao_cnn",
+            "method": "published core at full use",
+            "training_j": None,
+            "inference_j": 2 * yao_macs / (core.gops_per_w * 1e9),
+            "gops_per_w": core.gops_per_w,
+            "note": f"{yao_macs} multiply-accumulates an image; ideal, since the mapping uses 9 "
+            "of 16 inputs of an array",
+        }
+    )
+    rows.append(
+        {
+            "system": "li_mlp",
+            "method": "no figure published",
+            "training_j": None,
+            "inference_j": None,
+            "gops_per_w": None,
+            "note": "the paper gives neither energy nor speed",
+        }
+    )
+    return rows
+
+
+def _yao() -> dict[str, Any]:
+    core = yao.published_core()
+    rows = load_costs()
+    # The core's periphery is simulated at 65 nm: digital corrections are scaled there.
+    home = Node(tech_nm=65, vdd_v=1.1)
+
+    def digital(name: str, count: float) -> float:
+        row = rows[name]
+        return count * (row.energy_fj or 0.0) * FEMTO * row_factors(row, home)[0]
+
+    def digital_area(name: str, count: float) -> float:
+        row = rows[name]
+        return count * (row.area_um2 or 0.0) * row_factors(row, home)[1]
+
+    cols, lines = 128, 128
+    phases = core.phases
+    # Eight phases of 8-bit codes: 15-bit sums, then half as many 16-bit differences.
+    shift_add = digital("shift_isaac", cols * phases * 16) + digital(
+        "add_horowitz", cols * phases * 16 + cols / 2 * 16
+    )
+    # Inputs written and read once, outputs written once; activation and pooling: a comparison each.
+    buffers = digital("register_aladdin", lines * 8 * 2 + cols / 2 * 8) + digital(
+        "add_horowitz", 2 * cols / 2 * 8
+    )
+    # Hybrid training writes the 192 x 10 layer, 3,840 devices, once in 100 images; a core holds
+    # 16,384 devices; one product an image; ten pulses of 6 pJ a device is our assumption (the
+    # counts are in a figure only).
+    write = 192 * 10 * 2 / 100 * 10 * 6e-12
+    digital_mm2 = (
+        digital_area("add_aladdin", cols * 16) + digital_area("register_aladdin", cols * 16)
+    ) / 1e6
+    steps = yao.corrections(
+        shift_add_j=shift_add, buffers_j=buffers, write_j=write, digital_mm2=digital_mm2
+    )
+    checks = {
+        "phase_pj": (
+            sum(core.phase_energy_j.values()) * 1e12,
+            published.value("yao", "core", "phase", "total", "energy") * 1e12,
+        ),
+        "gops_per_w": (
+            core.gops_per_w,
+            published.value("yao", "core", "headline", "efficiency", "rate"),
+        ),
+        "gops_per_mm2": (
+            core.gops_per_mm2,
+            published.value("yao", "core", "headline", "density", "rate"),
+        ),
+        "efficiency_gain": (
+            core.gops_per_w / published.value("yao", "v100", "headline", "efficiency", "rate"),
+            published.value("yao", "core", "headline", "efficiency_gain", "number"),
+        ),
+        "density_gain": (
+            core.gops_per_mm2 / published.value("yao", "v100", "headline", "density", "rate"),
+            published.value("yao", "core", "headline", "density_gain", "number"),
+        ),
+    }
+    return {
+        "split_pj": {name: energy * 1e12 for name, energy in core.phase_energy_j.items()},
+        "checks": [
+            {"figure": name, "ours": mine, "published": stated, "ratio": mine / stated}
+            for name, (mine, stated) in checks.items()
+        ],
+        "steps": [asdict(step) for step in steps],
+    }
+
+
+def _gpu() -> list[dict[str, Any]]:
+    quoted = {
+        "gops_per_w": published.value("yao", "v100", "headline", "efficiency", "rate"),
+        "gops_per_mm2": published.value("yao", "v100", "headline", "density", "rate"),
+    }
+    rows: list[dict[str, Any]] = [
+        {"name": "V100 as Yao 2020 quotes it", "utilisation": None, **quoted}
+    ]
+    for rate, title in (
+        ("fp16", "V100 data sheet, tensor cores"),
+        ("fp32", "V100 data sheet, FP32"),
+    ):
+        rows.append({"name": title, "utilisation": 1.0, **yao.gpu(1.0, rate=rate)})
+    rows.append(
+        {
+            "name": "V100, batch of one, 1 % of the tensor cores (assumed)",
+            "utilisation": 0.01,
+            **yao.gpu(0.01),
+        }
+    )
+    return rows
+
+
+def _trade_off(
+    runs: Sequence[Mapping[str, Any]], inputs: InputStatistics | None, node: Node
+) -> list[dict[str, Any]]:
+    rows = []
+    for run in runs:
+        record, config = run["activity"], run["config"]
+        energies = {}
+        for preset in ("bottom_up", "paper"):
+            try:
+                result = estimate(config, record, preset=preset, node=node, inputs=inputs)
+            except EnergyError:
+                continue
+            energies[preset] = result.energy().value
+        rows.append(
+            {
+                "label": str(run["label"]),
+                "accuracy": float(run["accuracy"]),
+                "energy_j": energies,
+                "nonzero_updates": record.mean(Activity.CHI_LANES),
+            }
+        )
+    return rows
+
+
+def _by_size(result: Estimate) -> list[Term]:
+    return sorted(result.terms, key=lambda term: -term.energy_j)
+
+
+def _term(term: Term, estimate_of: str) -> dict[str, Any]:
+    return {
+        "estimate": estimate_of,
+        "component": term.action.component,
+        "action": term.action.action,
+        "phase": term.action.phase,
+        "unit": term.action.unit,
+        "block": term.action.block,
+        "count": term.action.count,
+        "basis": term.action.basis,
+        "note": term.action.note,
+        "row": term.row.id,
+        "kind": term.row.kind,
+        "unit_energy_j": term.unit_energy_j,
+        "energy_j": term.energy_j,
+        "marks": list(term.marks),
+    }
+
+
+def _row(name: str) -> dict[str, Any]:
+    row = asdict(load_costs()[name])
+    row["validity"] = {key: list(value) for key, value in row["validity"].items()}
+    row["uncertainty"] = list(row["uncertainty"])
+    return row
+
+
+def _headline(
+    config: Config, activity: ActivityRecord, results: Mapping[str, Estimate], compared: bool
+) -> dict[str, Any]:
+    network = config.network
+    weights = sum(network.n_rows(k) * network.n_cols(k) for k in range(network.n_layers))
+    ours = results["bottom_up"]
+    return {
+        "energy_j": _figure(ours.energy()),
+        "paper_accounting_j": _figure(results["paper"].energy()),
+        "measured_j": _figure(results["measured"].energy()),
+        "published_j": published.value("mca", "mca", "both", "total", "energy")
+        if compared
+        else None,
+        "seconds": ours.total_seconds,
+        "cycles": ours.total_seconds / config.clock_period_s,
+        "published_s": published.value("mca", "mca", "both", "total", "time") if compared else None,
+        "images_per_second": 1 / ours.total_seconds if ours.total_seconds else None,
+        "nonzero_updates": activity.mean(Activity.CHI_LANES),
+        "nonzero_fraction": activity.mean(Activity.CHI_LANES) / weights,
+        "assumed_share": ours.share("assumed"),
+        "accuracy": activity.extra.get("test_accuracy"),
+    }
+
+
+def _notes(
+    results: Mapping[str, Estimate],
+    inputs: InputStatistics | None,
+    words: Mapping[int, float] | None,
+) -> list[str]:
+    notes = [
+        "The costs of the paper's accounting (31 pJ an update, 8.4 pJ a conversion, 4.9 pJ a line) "
+        "are inferred from Table 1, not printed in it; 31 pJ is a lower bound, since fewer than "
+        "1 % of non-zero updates may mean any fraction below.",
+        "The paper's accounting here also charges the conversions and lines of the refresh reads, "
+        "for which the paper's table holds next to nothing.",
+        "The paper's accounting charges every line of an array per product; bottom-up charges "
+        "lines and cells by what is driven.",
+        "Not in any figure: clock tree, wiring between blocks, voltage generators, calibration, "
+        "the interface pads, the memory that holds the training set.",
+        "No constant was chosen to meet a published total.",
+    ]
+    if inputs is None:
+        notes.append(
+            "Drive of the first layer not measured: crossbar and line energy are upper bounds."
+        )
+    if not words:
+        notes.append("How pixels cluster was not measured: fewer lanes are charged an upper bound.")
+    for preset, result in results.items():
+        notes += [f"Outside a validity range ({preset}): {mark}." for mark in result.marks]
+    return notes
+
+
+def _plots(
+    results: Mapping[str, Estimate], tables: Mapping[str, Any], compared: bool
+) -> dict[str, str]:
+    groups = list(explorer.GROUPS)
+    rows = [
+        plots.Bar(
+            label=f"{preset.replace('_', '-')}",
+            parts=[
+                (group, energy * 1e9, groups.index(group))
+                for group, energy in explorer.by_group(result).items()
+            ],
+        )
+        for preset, result in results.items()
+    ]
+    if compared:
+        phases = [published.value("mca", "mca", "both", phase, "energy") for phase in PHASES]
+        rows.append(
+            plots.Bar(
+                label="published",
+                parts=[
+                    (phase, energy * 1e9, 8) for phase, energy in zip(PHASES, phases, strict=True)
+                ],
+            )
+        )
+    group_of = {block: group for group, names in explorer.GROUPS.items() for block in names}
+    by_phase = []
+    for row in tables["phases"]:
+        sums = dict.fromkeys(groups, 0.0)
+        for block, energy in row["blocks_j"].items():
+            sums[group_of[block]] += energy
+        by_phase.append(
+            plots.Bar(
+                label=row["phase"],
+                parts=[(group, sums[group] * 1e9, groups.index(group)) for group in groups],
+            )
+        )
+    time_rows = [
+        plots.Bar(
+            label="this unit",
+            parts=[
+                (row["phase"], row["seconds"] * 1e9, index)
+                for index, row in enumerate(tables["time"][:-1])
+            ],
+        )
+    ]
+    if compared:
+        time_rows.append(
+            plots.Bar(
+                label="published",
+                parts=[
+                    (row["phase"], row["published_s"] * 1e9, index)
+                    for index, row in enumerate(tables["time"][:-1])
+                ],
+            )
+        )
+    area_rows = [
+        plots.Bar(label=block["name"], parts=[(block["name"], block["area_um2"] / 1e6, index)])
+        for index, block in enumerate(tables["area"])
+    ]
+    total = results["bottom_up"].energy().value
+    drawn = {
+        "energy_by_component": plots.bars(rows, "nJ", "Energy per training image by component"),
+        "energy_by_phase": plots.bars(by_phase, "nJ", "Bottom-up energy by phase and component"),
+        "time_by_phase": plots.bars(time_rows, "ns", "Time per training image by phase"),
+        "area_by_block": plots.bars(area_rows, "mm2", "Area by block"),
+        "sensitivity": plots.ladder(
+            [
+                (str(row["row"]), float(row["low_j"]) * 1e9, float(row["high_j"]) * 1e9)
+                for row in tables["sensitivity"]
+            ],
+            total * 1e9,
+            "nJ",
+            "Bottom-up total when one constant moves to each end of its uncertainty",
+        ),
+    }
+    if tables["trade_off"]:
+        drawn["trade_off"] = plots.scatter(
+            [
+                plots.Point(
+                    x=row["energy_j"][preset] * 1e9,
+                    y=row["accuracy"] * 100,
+                    label=row["label"],
+                    series=series,
+                )
+                for row in tables["trade_off"]
+                for series, preset in ((4, "paper"),)
+                if preset in row["energy_j"]
+            ],
+            "energy per training image, paper's accounting (nJ)",
+            "test accuracy (%)",
+            "Energy against accuracy",
+            y_mark=97.7,
+        )
+    return drawn

@@ -1,0 +1,172 @@
+"""``mixbar report``: energy, time and area of a configuration, as a page, Markdown and JSON."""
+
+import json as json_module
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts import cli
+
+if TYPE_CHECKING:
+    from energy.activity import ActivityRecord
+    from model.config import Config
+
+__all__ = ["report"]
+
+#: What a training or co-simulation run leaves beside the report, per configuration.
+ACTIVITY_FILE = "activity.json"
+
+ActivityOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--activity",
+        metavar="FILE",
+        help="Counters of a run; OUT/CONFIG/activity.json unless told.",
+    ),
+]
+NodeOption = Annotated[
+    float, typer.Option("--node", metavar="NM", help="Node of the digital unit, 7 to 180 nm.")
+]
+VddOption = Annotated[
+    float | None,
+    typer.Option("--vdd", metavar="VOLT", help="Its supply; the node's nominal one unless told."),
+]
+
+
+def report(
+    config: cli.ConfigArgument,
+    activity: ActivityOption = None,
+    node: NodeOption = 14.0,
+    vdd: VddOption = None,
+    seed: cli.SeedOption = 1,
+    out: cli.OutOption = cli.OUT,
+    json: cli.JsonOption = False,
+) -> None:
+    """Estimate energy, time and area; write one HTML page, Markdown and JSON.
+
+    The activity is what `mixbar train` or `mixbar cosim` counted last; where neither ran, a short
+    training of the shipped sample counts it now. The page needs no network and no other file.
+
+    \b
+    Examples:
+      mixbar report mca_mlp
+      mixbar report mca_mlp --node 7
+      mixbar report mca_mlp --activity build/mca_mlp/activity.json --json
+    """
+    with cli.result(json) as result, cli.staged(out) as stage:
+        settings = cli.load_config(config)
+        from energy import markdown, page
+        from energy import report as reports
+        from energy.formats import si
+        from energy.scaling import Node, nominal_vdd_v
+
+        try:
+            where = Node(tech_nm=node, vdd_v=nominal_vdd_v(node) if vdd is None else vdd)
+        except ValueError as error:
+            raise cli.RequestError(str(error)) from None
+        record = _activity(settings, activity, out, seed)
+        inputs, words = _images(settings)
+        data = reports.build(
+            settings,
+            record,
+            inputs=inputs,
+            words=words,
+            trade_off=_trade_off(settings, out),
+            node=where,
+        )
+        folder = stage / settings.name
+        folder.mkdir()
+        contents = {
+            "report.html": page.to_html(data),
+            "report.md": markdown.to_markdown(data),
+            "report.json": json_module.dumps(data, allow_nan=False, indent=1) + "\n",
+        }
+        for name, text in contents.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        files = [out / settings.name / name for name in contents]
+        head = data["headline"]
+        energy = si(head["energy_j"]["value"], "J")
+        accounting = si(head["paper_accounting_j"]["value"], "J")
+        result.set(
+            {
+                "config": settings.name,
+                "images": record.images,
+                "activity_source": record.source,
+                "headline": head,
+                "tables": data["tables"],
+                "plots": data["plots"],
+                "files": [str(path) for path in files],
+            },
+            "\n".join(
+                [
+                    f"{settings.name}, a training image: {energy} bottom-up, {accounting} by the "
+                    f"paper's accounting, {head['cycles']:.0f} cycles",
+                    *(f"wrote {path}" for path in files),
+                ]
+            ),
+        )
+
+
+def _activity(config: "Config", given: Path | None, out: Path, seed: int) -> "ActivityRecord":
+    """The counters of the last run, or of a short one now."""
+    from energy import activity as activities
+
+    path = given if given is not None else out / config.name / ACTIVITY_FILE
+    if given is not None and not path.is_file():
+        raise cli.RequestError(f"There is no activity file {path}.")
+    if not path.is_file():
+        return _count(config, seed)
+    record = activities.load(path)
+    if record.config != config.name:
+        raise cli.RequestError(f"{path} holds the activity of {record.config}, not {config.name}.")
+    return record
+
+
+def _count(config: "Config", seed: int) -> "ActivityRecord":
+    """Counts a short training of the shipped sample."""
+    raise cli.FailureError(
+        f"No run of {config.name} has left its counters: run 'mixbar train {config.name}' first "
+        f"(seed {seed})."
+    )
+
+
+def _images(config: "Config") -> tuple[Any, Any]:
+    """What the shipped images drive, where the network takes them as they are; else nothing."""
+    from energy import explorer, inputs
+    from model import datasets
+
+    images = datasets.load("mnist-sample").train_images
+    if config.network.layers[0] != images.shape[1]:
+        return None, None
+    lanes = {*explorer.LANE_CHOICES, config.update.lanes}
+    return inputs.measure(images), inputs.words_hit(images, sorted(lanes))
+
+
+def _trade_off(config: "Config", out: Path) -> Sequence[dict[str, Any]]:
+    """Every run under ``out`` of the same network that knows its accuracy."""
+    from energy import activity as activities
+    from energy.errors import EnergyError
+    from model import configurations
+    from model.config import ConfigError, from_toml
+
+    runs = []
+    for path in sorted(out.glob(f"*/{ACTIVITY_FILE}")):
+        try:
+            record = activities.load(path)
+            text = json_module.loads(path.read_text(encoding="utf-8")).get("toml")
+            other = from_toml(text) if text else configurations.load(record.config)
+        except (EnergyError, ConfigError) as error:
+            cli.say(f"Left out of the curve: {error}")
+            continue
+        if "test_accuracy" in record.extra and other.network == config.network:
+            runs.append(
+                {
+                    "label": path.parent.name,
+                    "accuracy": record.extra["test_accuracy"],
+                    "activity": record,
+                    "config": other,
+                }
+            )
+    return runs

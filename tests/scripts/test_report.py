@@ -1,0 +1,85 @@
+"""``mixbar report``."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts import cli
+from scripts.mixbar import app
+
+SAMPLE = Path(__file__).parents[1] / "energy" / "activity_sample.json"
+
+
+def mixbar(*arguments):
+    return cli.run(app, [str(word) for word in arguments])
+
+
+@pytest.fixture
+def out(tmp_path):
+    folder = tmp_path / "out put" / "mca_mlp"
+    folder.mkdir(parents=True)
+    shutil.copy(SAMPLE, folder / "activity.json")
+    return folder.parent
+
+
+def test_writes_three_forms(out, capsys):
+    assert mixbar("report", "mca_mlp", "--out", out, "--json") == 0
+    stdout, stderr = capsys.readouterr()
+    data = json.loads(stdout)
+    assert stderr == ""
+    assert {"tables", "plots", "files"} <= data.keys()
+    assert [Path(name).name for name in data["files"]] == [
+        "report.html",
+        "report.md",
+        "report.json",
+    ]
+    for name in data["files"]:
+        assert Path(name).is_file()
+    assert data["images"] == 1000
+    assert json.loads((out / "mca_mlp" / "report.json").read_text())["tables"] == data["tables"]
+    # The sample states an accuracy: it is a point of the curve.
+    assert [row["label"] for row in data["tables"]["trade_off"]] == ["mca_mlp"]
+
+
+def test_for_a_person(out, capsys):
+    assert mixbar("report", "mca_mlp", "--out", out) == 0
+    stdout = capsys.readouterr().out
+    assert stdout.startswith("mca_mlp, a training image: ")
+    assert "485 cycles" in stdout
+    assert "report.html" in stdout
+
+
+def test_node(out, capsys):
+    totals = []
+    for node in (14, 7):
+        assert mixbar("report", "mca_mlp", "--out", out, "--node", node, "--json") == 0
+        totals.append(json.loads(capsys.readouterr().out)["headline"]["energy_j"]["value"])
+    assert totals[1] < totals[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nope"], "Unknown configuration 'nope'"),
+        (["mca_mlp", "--node", "3"], "between 7 and 180 nm, not 3 nm"),
+        (["mca_mlp", "--vdd", "2"], "within a quarter of 0.80 V, not 2 V"),
+        (["mca_mlp", "--activity", "no/such.json"], "There is no activity file no/such.json."),
+        (["tiny_mca", "--activity", SAMPLE], "holds the activity of mca_mlp, not tiny_mca."),
+    ],
+)
+def test_wrong_request(arguments, sentence, tmp_path, capsys):
+    assert mixbar("report", *arguments, "--out", tmp_path) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_damaged_activity(out, capsys):
+    (out / "mca_mlp" / "activity.json").write_text('{"config": "mca_mlp"}')
+    assert mixbar("report", "mca_mlp", "--out", out) == 1
+    assert "must hold config, images, counters and source" in capsys.readouterr().err
+    assert [path.name for path in (out / "mca_mlp").iterdir()] == ["activity.json"]
