@@ -1,6 +1,6 @@
 """The update path in a row: its cycles are those of model.update_timing, stalls included."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.chi_memory import ChiMemory
 from hw.layouts import (
-    Device,
-    PulseKind,
     program_signature,
-    pulse_request_layout,
     update_command_layout,
 )
 from hw.outer_product import OuterProduct, error_code_word_layout, nonzero_layout
@@ -30,7 +27,6 @@ from model.update_timing import (
     drain,
     new_timing,
     open_window,
-    request_pulse,
     update_timing,
 )
 from tests.hw.hw_sim import put, simulate
@@ -43,7 +39,6 @@ def test_constants_are_those_of_the_gateware() -> None:
     assert timing_module.EMPTY_CYCLES == OuterProduct.EMPTY_CYCLES
     assert timing_module.CHI_LATENCY == ChiMemory.LATENCY
     assert timing_module.WORD_LATENCY == PulseScheduler.WORD_LATENCY
-    assert timing_module.REQUEST_LATENCY == PulseScheduler.REQUEST_LATENCY
 
 
 class UpdatePath(wiring.Component):
@@ -57,7 +52,6 @@ class UpdatePath(wiring.Component):
             {
                 "i_errors": In(stream.Signature(error_code_word_layout(config))),
                 "i_command": In(stream.Signature(update_command_layout(config))),
-                "i_requests": In(stream.Signature(pulse_request_layout(config))),
                 "codes": In(self.outer_product.codes.shape()),
                 "code_address": Out(self.outer_product.code_address.shape()),
                 "nonzero": In(nonzero_layout(config)),
@@ -79,7 +73,6 @@ class UpdatePath(wiring.Component):
             (flipped(self.i_command), outer_product.i_command),
             (outer_product.o, chi_memory.i),
             (chi_memory.o, scheduler.i_words),
-            (flipped(self.i_requests), scheduler.i_requests),
             (scheduler.program, flipped(self.program)),
         ):
             connect(m, up, down)
@@ -150,14 +143,12 @@ class Observed:
     chi_idle: list[int]
     scheduler_idle: int
     n_pulses: int
-    requests: list[int]
 
 
 def observe(
     config: Config,
     updates: list[Update],
     window: int,
-    requests: list[tuple[int, PulseKind]],
 ) -> Observed:
     """Simulates the updates; the window opens in a given cycle after clearing."""
     dut = UpdatePath(config)
@@ -203,25 +194,8 @@ def observe(
             await ctx.tick()
         ctx.set(dut.window, 1)
 
-    async def refresh(ctx: Any) -> None:
-        cycle = 0
-        for offered, kind in requests:
-            while cycle < offered:
-                await ctx.tick()
-                cycle += 1
-            item = {"layer": 0, "row": 0, "col": 0, "device": Device.PLUS, "kind": kind}
-            ctx.set(dut.i_requests.payload, item)
-            ctx.set(dut.i_requests.valid, 1)
-            ready = 0
-            while not ready:
-                ready = (await ctx.tick().sample(dut.i_requests.ready))[-1]
-                cycle += 1
-            ctx.set(dut.i_requests.valid, 0)
-
     watch = ["multiplying", "accumulating", "pulsing", "program.pulse"]
-    trace = simulate(
-        dut, producer, code_memory, opener, refresh, watch=watch, max_cycles=40_000, settle=2
-    )
+    trace = simulate(dut, producer, code_memory, opener, watch=watch, max_cycles=40_000, settle=2)
     history = trace.history
     commands = [transfer.cycle for transfer in trace["i_command"]]
 
@@ -249,15 +223,23 @@ def observe(
         ],
         scheduler_idle=busy[-1] + 1 if busy else 0,
         n_pulses=sum(a and not b for a, b in zip(pulse, [0, *pulse], strict=False)),
-        requests=[transfer.cycle for transfer in trace["i_requests"]],
     )
+
+
+class SmallQueue(Config):
+    """A queue of ``pulse.queue_depth`` words and no more, so that it often is full."""
+
+    @property
+    def pulse_queue_depth(self) -> int:
+        return self.pulse.queue_depth
 
 
 def fast(config: Config, set_cycles: int, gap_cycles: int, queue_depth: int) -> Config:
     pulse = replace(
         config.pulse, set_cycles=set_cycles, gap_cycles=gap_cycles, queue_depth=queue_depth
     )
-    return replace(config, pulse=pulse)
+    values = {item.name: getattr(config, item.name) for item in fields(config)}
+    return SmallQueue(**{**values, "pulse": pulse})
 
 
 narrow = replace(tiny_mca, network=NetworkConfig(layers=(6, 11, 3)))
@@ -277,7 +259,7 @@ def test_equals_gateware(
     updates = random_updates(config, seed, 14)
     rng = np.random.default_rng(seed)
     window = config.chi_depth + int(rng.integers(-10, 200))
-    seen = observe(config, updates, window, [])
+    seen = observe(config, updates, window)
 
     timing = new_timing(config)
     open_window(timing, window)
@@ -300,54 +282,8 @@ def test_cases_cover_stalls() -> None:
     """The random cases do fill the queue, across updates too: else they would prove nothing."""
     config = fast(narrow, 1, 1, 2)
     updates = random_updates(config, 1, 14)
-    seen = observe(config, updates, config.chi_depth + 40, [])
+    seen = observe(config, updates, config.chi_depth + 40)
     unstalled = sum(update.n_words for update in updates)
     busy = sum(b - a for a, b in zip(seen.commands, seen.outer_product_idle, strict=True))
     assert busy > 2 * unstalled
     assert NEVER in seen.chi_idle
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_requests_equal_gateware(seed: int) -> None:
-    """Single pulses of the refresh come first, the window opens behind them."""
-    config = fast(tiny_mca, 3, 1, 4)
-    rng = np.random.default_rng(seed)
-    offers = np.cumsum(rng.integers(1, 9, 6)) + config.chi_depth
-    requests = [(int(cycle), PulseKind(k % 2)) for k, cycle in enumerate(offers)]
-    window = int(offers[-1]) + int(rng.integers(0, 60))
-    updates = random_updates(config, seed + 10, 8)
-    seen = observe(config, updates, window, requests)
-
-    timing = new_timing(config)
-    widths = {PulseKind.SET: config.pulse.set_cycles, PulseKind.RESET: config.pulse.reset_cycles}
-    free = 0
-    for (offered, kind), transfer in zip(requests, seen.requests, strict=True):
-        assert request_pulse(timing, max(offered, free), widths[kind]) == transfer
-        free = transfer + 1
-    open_window(timing, window)
-    check_updates(timing, updates, seen)
-    assert drain(timing) == seen.scheduler_idle
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_requests_among_words_equal_gateware(seed: int) -> None:
-    """Requests while words of an update wait: they cut in between two words."""
-    config = fast(tiny_mca, 3, 1, 16)
-    rng = np.random.default_rng(seed)
-    update = next(u for u in random_updates(config, seed + 20, 40) if 4 <= len(u.pulses) <= 16)
-    command = config.chi_depth + config.rows_to_words(len(update.errors))
-    first = command + update.n_words + 6  # all words are in the queue by then
-    offers = first + np.cumsum(rng.integers(0, 25, 5))
-    requests = [(int(cycle), PulseKind(k % 2)) for k, cycle in enumerate(offers)]
-    window = first + int(rng.integers(-30, 30))
-    seen = observe(config, [update], window, requests)
-
-    timing = new_timing(config)
-    open_window(timing, window)
-    check_updates(timing, [update], seen)
-    widths = {PulseKind.SET: config.pulse.set_cycles, PulseKind.RESET: config.pulse.reset_cycles}
-    free = 0
-    for (offered, kind), transfer in zip(requests, seen.requests, strict=True):
-        assert request_pulse(timing, max(offered, free), widths[kind]) == transfer
-        free = transfer + 1
-    assert drain(timing) == seen.scheduler_idle

@@ -4,59 +4,123 @@ from dataclasses import replace
 
 import numpy as np
 
-from model.config import Config
+from model.config import NetworkConfig
 from model.configurations import tiny_mca
 from model.update_timing import (
     NEVER,
+    UpdateTiming,
     drain,
     new_timing,
     open_window,
-    request_pulse,
+    reset_timing,
     update_timing,
 )
 
+one_layer = replace(tiny_mca, network=NetworkConfig(layers=(20, 9)))
+"""Its queue holds ``pulse.queue_depth`` words: there is no layer above that needs room."""
 
-def fast(set_cycles: int, gap_cycles: int, queue_depth: int) -> Config:
+
+def fresh(set_cycles: int = 5, gap_cycles: int = 2, queue_depth: int = 4) -> UpdateTiming:
     pulse = replace(
         tiny_mca.pulse, set_cycles=set_cycles, gap_cycles=gap_cycles, queue_depth=queue_depth
     )
-    return replace(tiny_mca, pulse=pulse)
+    return new_timing(replace(one_layer, pulse=pulse))
+
+
+def update(timing: UpdateTiming, command: int, words: list[int]) -> tuple[int, int]:
+    """An update whose words make these numbers of pulses."""
+    positions = np.flatnonzero(words).astype(np.int32)
+    pulses = np.array(words, np.int32)[positions]
+    return update_timing(timing, command, len(words), positions, pulses, len(positions))
+
+
+def test_nothing_happened() -> None:
+    assert drain(fresh()) == 0
+
+
+def test_without_pulses() -> None:
+    """Words enter the chi memory in 103..112; the last is written in 114."""
+    timing = fresh()
+    assert update(timing, 100, [0] * 10) == (113, 115)
+    assert drain(timing) == 0
+
+
+def test_without_words() -> None:
+    timing = fresh()
+    assert update(timing, 100, []) == (102, 102)
+    update(timing, 102, [0])
+    assert update(timing, 106, []) == (108, 108)
+
+
+def test_single_pulse() -> None:
+    """Word in 3, pulse word queued in 6, taken in 7; pulse in 9..13, gap in 14 and 15."""
+    timing = fresh()
+    open_window(timing, 0)
+    assert update(timing, 0, [1]) == (4, 7)
+    assert drain(timing) == 16
+
+
+def test_pulses_follow_each_other() -> None:
+    """Three pulses of two words, period 7, without a cycle between them."""
+    timing = fresh()
+    open_window(timing, 0)
+    update(timing, 0, [2, 0, 1])
+    assert drain(timing) == 9 + 3 * 7
+
+
+def test_window() -> None:
+    """Taken in the window's first cycle."""
+    timing = fresh()
+    update(timing, 0, [0, 1])
+    open_window(timing, 50)
+    assert drain(timing) == 50 + 2 + 7
+
+
+def test_full_queue_stalls() -> None:
+    """Two slots. Words are offered in 6, 7, 8; the third waits for the cycle after the first was
+    taken in 20, and the words behind it wait in the chi memory and in the outer product."""
+    timing = fresh(queue_depth=2)
+    open_window(timing, 20)
+    assert update(timing, 0, [1, 1, 1, 0, 0, 0, 0]) == (10 + 13, 12 + 13)
+    # Pulses begin in 22, 29, 36.
+    assert drain(timing) == 36 + 7
+
+
+def test_stall_reaches_the_next_update() -> None:
+    """With the third word the last, the outer product is idle from 6; the next update's word is
+    there in 9 and gets in when the stall ends in 21."""
+    timing = fresh(queue_depth=2)
+    open_window(timing, 20)
+    assert update(timing, 0, [1, 1, 1]) == (6, 22)
+    assert update(timing, 6, [0]) == (22, 24)
 
 
 def test_window_known_later() -> None:
     """An update that fits the queue is timed before the window is; one that does not, is not."""
-    config = fast(5, 2, 4)
-    positions, pulses = np.array([0, 2, 5, 6], np.int32), np.array([1, 3, 1, 2], np.int32)
-    timing, known = new_timing(config), new_timing(config)
+    timing, known = fresh(), fresh()
     open_window(known, 500)
-    first = update_timing(timing, 100, 9, positions, pulses, 4)
-    assert first == update_timing(known, 100, 9, positions, pulses, 4)
+    first = update(timing, 100, [1, 0, 3, 0, 0, 1, 2, 0])
+    assert first == update(known, 100, [1, 0, 3, 0, 0, 1, 2, 0])
     assert drain(timing) == NEVER
-    assert update_timing(timing, 200, 9, positions, pulses, 1) == (NEVER, NEVER)
+    assert update(timing, 200, [0, 1]) == (NEVER, NEVER)
     open_window(timing, 500)
-    second = update_timing(timing, 200, 9, positions, pulses, 1)
-    assert second == update_timing(known, 200, 9, positions, pulses, 1)
+    assert update(timing, 200, [0, 1]) == update(known, 200, [0, 1])
     assert drain(timing) == drain(known)
 
 
-def test_no_pulses() -> None:
-    """Without pulses an update takes its words and the latencies, by hand."""
+def test_room_for_the_layers_above() -> None:
+    """Whatever the last layer's update makes, it fits before the window is known."""
+    n_words = tiny_mca.network.n_cols(1) * tiny_mca.n_words(1)
     timing = new_timing(tiny_mca)
-    none = np.zeros(0, np.int32)
-    # Words in cycles 103..112; the last one is written in cycle 114.
-    assert update_timing(timing, 100, 10, none, none, 0) == (113, 115)
-    assert update_timing(timing, 113, 0, none, none, 0) == (115, 115)
+    assert update(timing, 0, [1] * n_words) == (3 + n_words, 6 + n_words)
+
+
+def test_reset() -> None:
+    timing = fresh()
+    open_window(timing, 3)
+    update(timing, 0, [1, 2, 3])
+    drain(timing)
+    reset_timing(timing)
     assert drain(timing) == 0
-
-
-def test_request_after_words() -> None:
-    """A request waits for the word that was begun, and the words behind it wait for the request."""
-    config = fast(3, 1, 4)
-    timing = new_timing(config)
-    open_window(timing, 0)
-    positions, pulses = np.array([0, 1], np.int32), np.array([2, 1], np.int32)
-    update_timing(timing, 0, 2, positions, pulses, 2)
-    # Word 0 leaves the queue in 7; pulses begin in 9 and 13. The request is offered in 10, taken in
-    # 16 and begins with the end of the gap in 17; word 1 leaves in 17, its pulse begins in 17+7+1.
-    assert request_pulse(timing, 10, config.pulse.reset_cycles) == 16
-    assert drain(timing) == 17 + config.pulse.reset_cycles + 1 + 3 + 1
+    assert update(timing, 1, [4]) == (5, 8)
+    assert drain(timing) == NEVER
