@@ -13,6 +13,7 @@ meet; rows are taken as independent and their deviations add in quadrature, upwa
 apart.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -124,6 +125,13 @@ PRESETS = ("bottom_up", "measured", "paper")
 """The presets in the order of the report."""
 
 
+@functools.cache
+def _adc_table() -> dict[int, float]:
+    columns = ["bits", "energy_fj", "area_um2", "source", "where"]
+    cells = read_csv(DATA / "adc_resolution.csv", columns)
+    return {int(cell["bits"]): float(cell["energy_fj"]) for cell in cells}
+
+
 def adc_relative(bits: int) -> float:
     """Energy of a conversion relative to eight bits, from ``data/adc_resolution.csv``.
 
@@ -132,12 +140,7 @@ def adc_relative(bits: int) -> float:
     EnergyError
         If the table does not hold ``bits``.
     """
-    table = {
-        int(cell["bits"]): float(cell["energy_fj"])
-        for cell in read_csv(
-            DATA / "adc_resolution.csv", ["bits", "energy_fj", "area_um2", "source", "where"]
-        )
-    }
+    table = _adc_table()
     if bits not in table:
         raise EnergyError(
             f"A conversion can be estimated for {min(table)} to {max(table)} bits, not {bits}."

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from energy.activity import ActivityRecord, InputStatistics
 from energy.errors import EnergyError
 from energy.estimator import Estimate, estimate
-from energy.scaling import Node, nominal_vdd_v
+from energy.scaling import Node, nominal_vdd_v, row_factors
 from model.activity import Activity
 from model.config import Config, ConfigError
 
@@ -61,13 +61,33 @@ class Explorer:
     """The run's own setting."""
 
 
-def by_group(result: Estimate) -> dict[str, float]:
-    """Energy in joules per group of blocks."""
+def by_group(result: Estimate, node: Node | None = None) -> dict[str, float]:
+    """Energy in joules per group of blocks, at the estimate's node or scaled to another."""
     group_of = {block: group for group, blocks in GROUPS.items() for block in blocks}
+    factors: dict[str, float] = {}
     energies = dict.fromkeys(GROUPS, 0.0)
     for term in result.terms:
-        energies[group_of[term.action.block]] += term.energy_j
+        row = term.row
+        if row.id not in factors:
+            factors[row.id] = (
+                row_factors(row, node)[0] / row_factors(row, result.node)[0] if node else 1.0
+            )
+        energies[group_of[term.action.block]] += term.energy_j * factors[row.id]
     return energies
+
+
+def _settings(
+    without: Estimate, full: Estimate, updates: float, node: Node
+) -> tuple[list[float], list[float]]:
+    """Per group: picojoules without updates, and femtojoules an update, at a node."""
+    base, total = by_group(without, node), by_group(full, node)
+    return (
+        [_significant(base[group] * 1e12) for group in GROUPS],
+        [
+            _significant((total[group] - base[group]) / updates * 1e15) if updates else 0.0
+            for group in GROUPS
+        ],
+    )
 
 
 def _significant(value: float) -> float:
@@ -116,40 +136,38 @@ def explore(
         "adc": sorted({*ADC_CHOICES, config.converter.adc_bits}),
         "chi": sorted({*CHI_CHOICES, config.update.chi_bits}),
     }
+    nodes = [Node(tech_nm=nm, vdd_v=nominal_vdd_v(nm)) for nm in axes["node"]]
+    figures: dict[tuple[int, int, int], list[tuple[list[float], list[float]] | None]] = {}
+    for lanes in axes["lanes"]:
+        if words and own_lanes in words and lanes in words:
+            hit = own_words * words[lanes] / words[own_lanes]
+        else:
+            hit = own_words * max(1.0, own_lanes / lanes)
+        records = [
+            _with_updates(activity, 0.0, 0.0),
+            _with_updates(activity, hit, updates),
+        ]
+        for adc_bits in axes["adc"]:
+            for chi_bits in axes["chi"]:
+                try:
+                    variant = _variant(config, lanes, adc_bits, chi_bits)
+                    without, full = (
+                        estimate(variant, record, preset=preset, inputs=inputs)
+                        for record in records
+                    )
+                except (ConfigError, EnergyError):
+                    figures[lanes, adc_bits, chi_bits] = [None] * len(nodes)
+                    continue
+                figures[lanes, adc_bits, chi_bits] = [
+                    _settings(without, full, updates, node) for node in nodes
+                ]
     fixed: list[list[float] | None] = []
     slope: list[list[float] | None] = []
-    none = _with_updates(activity, 0.0, 0.0)
-    for nm in axes["node"]:
-        node = Node(tech_nm=nm, vdd_v=nominal_vdd_v(nm))
-        for lanes in axes["lanes"]:
-            if words and own_lanes in words and lanes in words:
-                hit = own_words * words[lanes] / words[own_lanes]
-            else:
-                hit = own_words * max(1.0, own_lanes / lanes)
-            some = _with_updates(activity, hit, updates)
-            for adc_bits in axes["adc"]:
-                for chi_bits in axes["chi"]:
-                    try:
-                        variant = _variant(config, lanes, adc_bits, chi_bits)
-                        without, full = (
-                            by_group(
-                                estimate(variant, record, preset=preset, node=node, inputs=inputs)
-                            )
-                            for record in (none, some)
-                        )
-                    except (ConfigError, EnergyError):
-                        fixed.append(None)
-                        slope.append(None)
-                        continue
-                    fixed.append([_significant(without[group] * 1e12) for group in GROUPS])
-                    slope.append(
-                        [
-                            _significant((full[group] - without[group]) / updates * 1e15)
-                            if updates
-                            else 0.0
-                            for group in GROUPS
-                        ]
-                    )
+    for index in range(len(nodes)):
+        for figure in figures.values():
+            pair = figure[index]
+            fixed.append(pair[0] if pair else None)
+            slope.append(pair[1] if pair else None)
     return Explorer(
         axes=axes,
         groups=list(GROUPS),

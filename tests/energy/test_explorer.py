@@ -4,6 +4,7 @@ import pytest
 
 from energy.estimator import estimate
 from energy.explorer import GROUPS, by_group, explore, sensitivity
+from energy.scaling import Node, nominal_vdd_v
 from model.configurations import mca_mlp
 
 
@@ -53,3 +54,9 @@ def test_sensitivity(activity, inputs):
     assert widths == sorted(widths, reverse=True)
     assert sum(swing["part_j"] for swing in swings) == pytest.approx(base)
     assert all(swing["low_j"] <= base <= swing["high_j"] for swing in swings)
+
+
+def test_another_node_is_what_the_estimator_says(explorer, activity, inputs):
+    node = Node(tech_nm=7, vdd_v=nominal_vdd_v(7))
+    there = estimate(mca_mlp, activity, inputs=inputs, node=node)
+    assert total(explorer, node=7) == pytest.approx(there.energy().value, rel=1e-3)
