@@ -26,8 +26,9 @@ class PulseScheduler(wiring.Component):
     ``i_requests`` go first: no word is begun while one is offered. The pulses of a word that was
     begun are not interrupted.
 
-    Exactly ``pulse_queue_depth`` words wait in the queue. One more is in expansion, which begins
-    only while ``window`` is high: with the window closed, the word after ``queue_depth`` stalls.
+    Exactly ``pulse_queue_depth`` words wait in the queue, and one more is in expansion, which
+    begins only while ``window`` is high. With the window closed, the next word after
+    ``pulse_queue_depth`` stalls.
 
     ::
 
@@ -89,7 +90,8 @@ class PulseScheduler(wiring.Component):
         lanes, timing = self.config.update.lanes, self.config.pulse
         layout = pulse_word_layout(self.config)
 
-        m.submodules.queue = queue = fifo.SyncFIFO(width=layout.size, depth=self.config.pulse_queue_depth)
+        depth = self.config.pulse_queue_depth
+        m.submodules.queue = queue = fifo.SyncFIFO(width=layout.size, depth=depth)
         head = data.View(layout, queue.r_data)
         m.d.comb += [
             queue.w_data.eq(self.i_words.payload),

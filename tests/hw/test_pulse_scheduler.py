@@ -9,10 +9,13 @@ import pytest
 
 from hw.layouts import Device, PulseKind
 from hw.pulse_scheduler import PulseScheduler
-from model.config import Config, PulseConfig
+from model.config import Config, NetworkConfig, PulseConfig
 from model.configurations import mca_mlp, tiny_mca
 from model.pulse_scheduler import PULSES_PER_LANE, expand
 from tests.hw.hw_sim import PATTERNS, Trace, put, simulate
+
+one_layer = replace(tiny_mca, network=NetworkConfig(layers=(20, 9)))
+"""Its queue holds ``pulse.queue_depth`` words: there is no layer above that needs room."""
 
 WATCH = ["busy", "set_pulse", "reset_pulse", "program.pulse", "program.request"]
 
@@ -146,7 +149,8 @@ def busy_cycles(
 @pytest.mark.parametrize("window", [0, 3, 90])
 def test_words(window: int, idle: str) -> None:
     """More words than the queue holds: a full queue stalls, and loses nothing."""
-    run(tiny_mca, [word(tiny_mca, seed) for seed in range(10)], window=window, idle=idle)
+    trace = run(one_layer, [word(one_layer, k) for k in range(10)], window=window, idle=idle)
+    assert any(transfer.offered < transfer.cycle for transfer in trace["i_words"])
 
 
 @pytest.mark.parametrize(
@@ -155,7 +159,7 @@ def test_words(window: int, idle: str) -> None:
 def test_pulse_timing(set_cycles: int, gap_cycles: int, queue_depth: int) -> None:
     """The shortest pulses and gaps: the next word must be ready in time even then."""
     config = replace(
-        tiny_mca,
+        one_layer,
         pulse=PulseConfig(
             set_cycles=set_cycles, reset_cycles=3, gap_cycles=gap_cycles, queue_depth=queue_depth
         ),
@@ -182,22 +186,22 @@ def test_order_and_devices() -> None:
     assert pulses == [(9, "MINUS")] * 2 + [(11, "PLUS")] + [(15, "PLUS")] * 5
 
 
-def test_closed_window() -> None:
-    """Exactly queue_depth words fit, and nothing moves."""
-    dut = PulseScheduler(tiny_mca)
-    items = [word(tiny_mca, seed) for seed in range(8)]
+@pytest.mark.parametrize("config", [one_layer, tiny_mca], ids=["one_layer", "tiny_mca"])
+def test_closed_window(config: Config) -> None:
+    """Exactly as many words fit as the queue holds, and nothing moves."""
+    dut = PulseScheduler(config)
     taken = []
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.i_words.valid, 1)
+        ctx.set(dut.i_words.payload, word(config, 0))
         for _ in range(60):
-            ctx.set(dut.i_words.payload, items[len(taken)])
             if (await ctx.tick().sample(dut.i_words.ready))[-1]:
                 taken.append(1)
         assert ctx.get(dut.busy)
 
     trace = simulate(dut, bench, watch=WATCH)
-    assert len(taken) == tiny_mca.pulse_queue_depth
+    assert len(taken) == config.pulse_queue_depth
     assert not seen(trace)
 
 
