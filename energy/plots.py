@@ -63,7 +63,7 @@ def _number(value: float) -> str:
 
 def bars(rows: Sequence[Bar], unit: str, title: str) -> str:
     """Horizontal stacked bars on a linear axis from zero; values in ``unit``."""
-    left, right, step = 150, 74, 38
+    left, right, step = 168, 74, 38
     totals = [sum(value for _, value, _ in row.parts) for row in rows]
     top = max([*totals, 1e-30])
     scale = (WIDTH - left - right) / top

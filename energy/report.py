@@ -5,15 +5,16 @@ that the three forms cannot disagree.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from energy import area, explorer, plots, published, reproduction, yao
+from energy import area, explorer, plots, published, reproduction, systems, yao
 from energy.activity import PHASES, ActivityRecord, InputStatistics
 from energy.baselines import FIXED32, MIXED4, estimate_baseline
 from energy.errors import EnergyError
 from energy.estimator import FEMTO, PRESETS, Estimate, Figure, Term, estimate
+from energy.formats import si
 from energy.scaling import SOURCE as SCALING_SOURCE
 from energy.scaling import Node, row_factors
 from energy.tables import load_bibliography, load_costs
@@ -38,6 +39,8 @@ STUDY_TITLES = {
     "study": "Study: bottom-up at the paper's activity",
     "study_fixed32": "Study: 32-bit fixed point",
     "study_mixed4": "Study: digital, 4-bit weights",
+    "yao_cnn": "Yao's network, an inference",
+    "li_mlp": "Li's network, an inference",
 }
 
 UNIT_TITLES = {"analog": "computational memory", "digital": "digital unit", "both": "total"}
@@ -116,7 +119,12 @@ def build(
         "terms": [
             _term(term, estimate_of)
             for estimate_of, result in (*results.items(), *study.items())
-            for term in _by_size(result)
+            for term in _by_size(result.terms)
+        ]
+        + [
+            _term(term, system.name)
+            for system in (systems.yao(), systems.li())
+            for term in _by_size(system.terms)
         ],
         "published": [asdict(entry) for entry in published.cells().values()],
         "rows": [_row(name) for name in load_costs()],
@@ -375,29 +383,28 @@ def _systems(config: Config, results: Mapping[str, Estimate]) -> list[dict[str, 
                 "the forward phase; every weight counted once",
             }
         )
-    core = yao.published_core()
-    yao_macs = 26 * 26 * 8 * 9 + 7 * 7 * 12 * 72 + 192 * 10
+    core, mapped = yao.published_core(), systems.yao()
     rows.append(
         {
-            "system": "yao_cnn",
+            "system": mapped.name,
             "method": "published core at full use",
             "training_j": None,
-            "inference_j": 2 * yao_macs / (core.gops_per_w * 1e9),
+            "inference_j": 2 * mapped.macs / (core.gops_per_w * 1e9),
             "gops_per_w": core.gops_per_w,
-            "note": f"{yao_macs} multiply-accumulates an image; ideal, since the mapping uses 9 "
-            "of 16 inputs of an array",
+            "note": f"{mapped.macs} multiply-accumulates an image; every device counted as one",
         }
     )
-    rows.append(
+    rows += [
         {
-            "system": "li_mlp",
-            "method": "no figure published",
+            "system": system.name,
+            "method": PRESET_TITLES["bottom_up"],
             "training_j": None,
-            "inference_j": None,
-            "gops_per_w": None,
-            "note": "the paper gives neither energy nor speed",
+            "inference_j": system.energy.value,
+            "gops_per_w": system.gops_per_w,
+            "note": f"{si(system.energy.low, 'J')} to {si(system.energy.high, 'J')}; {system.note}",
         }
-    )
+        for system in (mapped, systems.li())
+    ]
     return rows
 
 
@@ -514,8 +521,8 @@ def _trade_off(
     return rows
 
 
-def _by_size(result: Estimate) -> list[Term]:
-    return sorted(result.terms, key=lambda term: -term.energy_j)
+def _by_size(terms: Iterable[Term]) -> list[Term]:
+    return sorted(terms, key=lambda term: -term.energy_j)
 
 
 def _term(term: Term, estimate_of: str) -> dict[str, Any]:
@@ -652,8 +659,11 @@ def _plots(
             )
         )
     area_rows = [
-        plots.Bar(label=block["name"], parts=[(block["name"], block["area_um2"] / 1e6, index)])
-        for index, block in enumerate(tables["area"])
+        plots.Bar(
+            label=block["name"],
+            parts=[(block["unit"], block["area_um2"] / 1e6, 0 if block["unit"] == "analog" else 4)],
+        )
+        for block in tables["area"]
     ]
     total = results["bottom_up"].energy().value
     drawn = {
