@@ -162,8 +162,12 @@ class RegisterFile(wiring.Component):
             shape = signed(field.width) if field.minimum < 0 else unsigned(field.width)
             value = Signal(shape, name=f"{register.port(field)}_new")
             m.d.comb += value.eq(merged[field.low : field.low + field.width])
-            if field.is_checked:
-                in_range += [value >= field.bounds[0], value <= field.bounds[1]]
+            # A bound that is also the shape's own needs no comparison.
+            low, high = field.bounds
+            if low not in (0, -(2 ** (field.width - 1))):
+                in_range.append(value >= low)
+            if high != 2 ** (field.width - shape.signed) - 1:
+                in_range.append(value <= high)
             with m.If(write & accept):
                 m.d.sync += self._port(register, field).eq(value)
         m.d.comb += accept.eq(Cat(in_range).all() if in_range else 1)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cocotb_tests.register_model import RegisterModel
 from hw.axi import AXIResponse
 from hw.register_file import RegisterFile
 from hw.registers import Access, Field, Register, register_table
@@ -79,35 +80,6 @@ TABLE = (
 )
 
 
-class Model:
-    """The same rules on a dictionary."""
-
-    def __init__(self, table: tuple[Register, ...]) -> None:
-        self.table = {register.offset: register for register in table}
-        self.bits = {register.offset: register.reset for register in table}
-
-    def write(self, address: int, value: int, strobes: int = 15) -> AXIResponse:
-        offset = address & ~3
-        register = self.table.get(offset)
-        if register is None or register.access not in (Access.RW, Access.W1C):
-            return SLVERR
-        mask = sum(0xFF << (8 * k) for k in range(4) if strobes >> k & 1)
-        if register.access is Access.W1C:
-            self.bits[offset] &= ~(value & mask)
-            return OKAY
-        merged = (self.bits[offset] & ~mask) | (value & mask)
-        for field in register.fields:
-            low, high = field.bounds
-            if not low <= field.decode(merged) <= high:
-                return SLVERR
-        self.bits[offset] = sum(field.encode(field.decode(merged)) for field in register.fields)
-        return OKAY
-
-    def read(self, address: int) -> tuple[AXIResponse, int]:
-        register = self.table.get(address & ~3)
-        return (SLVERR, 0) if register is None else (OKAY, self.bits[address & ~3])
-
-
 def write_payloads(writes: list[tuple[int, int, int]]) -> tuple[list[Any], list[Any]]:
     addresses = [{"awaddr": address} for address, _, _ in writes]
     return addresses, [{"wdata": value, "wstrb": strobes} for _, value, strobes in writes]
@@ -172,7 +144,7 @@ def interesting_writes(rng: np.random.Generator, n: int) -> list[tuple[int, int,
 )
 def test_writes(idles: tuple[str, str], stall: str) -> None:
     writes = interesting_writes(np.random.default_rng(1), 60)
-    model = Model(TABLE)
+    model = RegisterModel(TABLE)
     expected = [model.write(*access) for access in writes]
     dut = AXIFaces(RegisterFile(TABLE))
     _, responses = run_writes(dut, writes, idles, stall)
@@ -182,7 +154,7 @@ def test_writes(idles: tuple[str, str], stall: str) -> None:
 
 def test_a_write_changes_what_the_model_says() -> None:
     dut = AXIFaces(RegisterFile(TABLE))
-    model = Model(TABLE)
+    model = RegisterModel(TABLE)
 
     async def host(ctx: Any) -> None:
         for access in interesting_writes(np.random.default_rng(2), 120):
@@ -202,10 +174,10 @@ def test_reads(idle: str, stall: str) -> None:
     # All of the map: registers, the gaps between them, addresses that are no multiple of 4.
     rng = np.random.default_rng(3)
     addresses = [*range(0, 0x30), *range(0xFC, 0x10C), 0xFFC]
-    addresses = [a for a in rng.permutation(addresses).tolist() if a & ~3 not in (0x20, 0x104)]
+    addresses = [a for a in rng.permutation(addresses).tolist() if a & ~3 != 0x20]
     dut = AXIFaces(RegisterFile(TABLE))
-    model = Model(TABLE)
-    model.bits |= {0x01C: 5 << 4, 0x100: 0x89ABCDEF}
+    model = RegisterModel(TABLE)
+    model.bits |= {0x01C: 5 << 4, 0x100: 0x0123456789ABCDEF}
     answers: list[Any] = []
 
     async def unit(ctx: Any) -> None:
