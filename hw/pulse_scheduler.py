@@ -1,8 +1,8 @@
 """Pulse scheduler: queues pulse words and plays them out, one timed pulse at a time."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.layouts import (
     Device,
@@ -14,7 +14,75 @@ from hw.layouts import (
 from hw.priority import encode, lowest, select, without_lowest
 from model.config import Config
 
-__all__ = ["PulseScheduler"]
+__all__ = ["PulseQueue", "PulseScheduler"]
+
+
+class PulseQueue(wiring.Component):
+    """First in, first out, in an SRAM: the room that pulse words need is too large for flip-flops.
+
+    Timing: a word transferred at ``i`` in cycle 0 is offered at ``o`` from cycle ``LATENCY`` on, or
+    from the cycle after the transfer of the word before it. ``i.ready`` is low while exactly
+    ``depth`` words are held; it rises in the cycle after a transfer at ``o``.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Of a word.
+    depth : int
+        Words, at least 1.
+
+    Members
+    -------
+    i : In(stream of shape)
+    o : Out(stream of shape)
+    level : Out(range(depth + 1))
+        Words held.
+    """
+
+    LATENCY = 2  # from i transfer to o.valid: write, then read
+
+    def __init__(self, *, shape: ShapeLike, depth: int) -> None:
+        self.shape = shape
+        self.depth = depth
+        super().__init__(
+            {
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(shape)),
+                "level": Out(range(depth + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.words = words = memory.Memory(shape=self.shape, depth=self.depth, init=[])
+        write, read = words.write_port(), words.read_port()
+        newest, oldest = Signal(range(self.depth)), Signal(range(self.depth))
+
+        def after(index: Signal) -> Value:
+            return Mux(index == self.depth - 1, 0, index + 1)
+
+        push, pop = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(self.level != self.depth),
+            push.eq(self.i.valid & self.i.ready),
+            pop.eq(self.o.valid & self.o.ready),
+            write.addr.eq(newest),
+            write.data.eq(self.i.payload),
+            write.en.eq(push),
+            # The word that will be the oldest. It is there if it was written before this cycle,
+            # which is what `level` counts.
+            read.addr.eq(Mux(pop, after(oldest), oldest)),
+            self.o.payload.eq(read.data),
+        ]
+        m.d.sync += [
+            self.level.eq(self.level + push - pop),
+            self.o.valid.eq(self.level != pop),
+        ]
+        with m.If(push):
+            m.d.sync += newest.eq(after(newest))
+        with m.If(pop):
+            m.d.sync += oldest.eq(after(oldest))
+        return m
 
 
 class PulseScheduler(wiring.Component):
@@ -36,13 +104,13 @@ class PulseScheduler(wiring.Component):
                                               ├─► pulse timer ──► program
         i_requests ───────────────────────────┘
 
-    Timing: a word transferred in cycle 0 can be taken from the queue in cycle 1, and is, if the
-    window is open, no request is offered and no pulse of an earlier word is still to begin. Its
-    first pulse begins ``WORD_LATENCY`` cycles after that, or with the end of the pulse before; a
-    request's ``REQUEST_LATENCY`` cycles after its transfer. A pulse is high for ``set_cycles`` or
-    ``reset_cycles``, then low for ``gap_cycles``, and the next pulse, of the same word or another,
-    begins directly after. A queue slot is free from the cycle after its word was taken. All this
-    with ``program.busy`` low; while it is high, no pulse begins.
+    Timing: a word transferred in cycle 0 can be taken from the queue in cycle ``QUEUE_LATENCY``,
+    and is, if the window is open, no request is offered and no pulse of an earlier word is still to
+    begin. Its first pulse begins ``WORD_LATENCY`` cycles after that, or with the end of the pulse
+    before; a request's ``REQUEST_LATENCY`` cycles after its transfer. A pulse is high for
+    ``set_cycles`` or ``reset_cycles``, then low for ``gap_cycles``, and the next pulse, of the same
+    word or another, begins directly after. A queue slot is free from the cycle after its word was
+    taken. All this with ``program.busy`` low; while it is high, no pulse begins.
 
     Parameters
     ----------
@@ -68,6 +136,7 @@ class PulseScheduler(wiring.Component):
     Nandakumar 2020, Methods: blind single-shot SET pulses, without verification.
     """
 
+    QUEUE_LATENCY = PulseQueue.LATENCY  # from i_words transfer to a word leaving the queue
     WORD_LATENCY = 2  # from a word leaving the queue to program.pulse
     REQUEST_LATENCY = 1  # from i_requests transfer to program.pulse
 
@@ -91,18 +160,14 @@ class PulseScheduler(wiring.Component):
         layout = pulse_word_layout(self.config)
 
         depth = self.config.pulse_queue_depth
-        m.submodules.queue = queue = fifo.SyncFIFO(width=layout.size, depth=depth)
-        head = data.View(layout, queue.r_data)
-        m.d.comb += [
-            queue.w_data.eq(self.i_words.payload),
-            queue.w_en.eq(self.i_words.valid),
-            self.i_words.ready.eq(queue.w_rdy),
-        ]
+        m.submodules.queue = queue = PulseQueue(shape=layout, depth=depth)
+        head = queue.o.payload
+        connect(m, flipped(self.i_words), queue.i)
 
         # The word in expansion: its lanes that still have pulses to begin.
         word, pending = Signal(layout), Signal(lanes)
-        m.d.comb += queue.r_en.eq(self.window & ~self.i_requests.valid & ~pending.any())
-        with m.If(queue.r_en & queue.r_rdy):
+        m.d.comb += queue.o.ready.eq(self.window & ~self.i_requests.valid & ~pending.any())
+        with m.If(queue.o.ready & queue.o.valid):
             m.d.sync += word.eq(head)
             m.d.sync += pending.eq(Cat(head.counts[lane].any() for lane in range(lanes)))
 
@@ -157,5 +222,5 @@ class PulseScheduler(wiring.Component):
             with m.Else():
                 m.d.sync += begun.eq(begun + 1)
 
-        m.d.comb += self.busy.eq(queue.r_rdy | pending.any() | running)
+        m.d.comb += self.busy.eq((queue.level != 0) | pending.any() | running)
         return m

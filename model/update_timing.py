@@ -10,7 +10,7 @@ leaves the queue of depth D and P that of its transfer into it::
 
     P[j] = max(A[j], X[j - D] + 1)                        a slot is free the cycle after it was left
     A of every word behind j is later by P[j] - A[j]      the pipeline holds as one
-    X[j] = max(P[j] + 1, window, begin of the last pulse of word j - 1)
+    X[j] = max(P[j] + QUEUE_LATENCY, window, begin of the last pulse of word j - 1)
     first pulse of j = max(X[j] + WORD_LATENCY, end of the gap before it)
 
 Source: the timing contracts of ``hw/``, asserted there; ``tests/hw/test_update_path.py`` holds this
@@ -43,6 +43,9 @@ EMPTY_CYCLES = 1
 
 CHI_LATENCY = 3
 """Cycles from a product word to its pulse word (hw.chi_memory)."""
+
+QUEUE_LATENCY = 2
+"""Cycles from a word's transfer into the queue to its leaving (hw.pulse_scheduler)."""
 
 WORD_LATENCY = 2
 """Cycles from a word leaving the queue to its first pulse (hw.pulse_scheduler)."""
@@ -114,7 +117,7 @@ def _take(timing: UpdateTiming) -> int:
     times, period = timing.times, timing.set_cycles + timing.gap_cycles
     first = times[_FIRST]
     transferred, n_pulses = timing.queue[first]
-    taken = max(transferred + 1, times[_WINDOW], times[_EXPANDER])
+    taken = max(transferred + QUEUE_LATENCY, times[_WINDOW], times[_EXPANDER])
     begin = max(taken + WORD_LATENCY, times[_PULSE])
     times[_EXPANDER] = begin + (n_pulses - 1) * period
     times[_PULSE] = begin + n_pulses * period

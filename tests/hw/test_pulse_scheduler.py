@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import unsigned
 
 from hw.layouts import Device, PulseKind
-from hw.pulse_scheduler import PulseScheduler
+from hw.pulse_scheduler import PulseQueue, PulseScheduler
 from model.config import Config, NetworkConfig, PulseConfig
 from model.configurations import mca_mlp, tiny_mca
 from model.pulse_scheduler import PULSES_PER_LANE, expand
-from tests.hw.hw_sim import PATTERNS, Trace, put, simulate
+from tests.hw.hw_sim import PATTERNS, STALLS, Trace, get, put, simulate
 
 one_layer = replace(tiny_mca, network=NetworkConfig(layers=(20, 9)))
 """Its queue holds ``pulse.queue_depth`` words: there is no layer above that needs room."""
@@ -68,7 +69,7 @@ def due(
     taken: list[int] = []
     idle = free = 0  # first cycle without a word in expansion; first cycle a pulse may begin
     for cycle, item in words:
-        taken.append(max(cycle + 1, window, idle))
+        taken.append(max(cycle + PulseScheduler.QUEUE_LATENCY, window, idle))
         begin = max(taken[-1] + PulseScheduler.WORD_LATENCY, free)
         for request in pulses_of_word(config, item):
             pulses.append(Pulse(begin, width, request))
@@ -145,6 +146,24 @@ def busy_cycles(
     return sorted(busy)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 5, 8])
+@pytest.mark.parametrize(("idle", "stall"), STALLS)
+def test_queue(depth: int, idle: str, stall: str) -> None:
+    """In order, none lost, and each in the cycle due; ready while fewer than depth are held."""
+    dut = PulseQueue(shape=unsigned(7), depth=depth)
+    values = list(range(3, 33))
+
+    async def consumer(ctx: Any) -> None:
+        assert await get(ctx, dut.o, len(values), stall) == values
+
+    trace = simulate(dut, lambda ctx: put(ctx, dut.i, values, idle), consumer, watch=["level"])
+    taken = [transfer.cycle for transfer in trace["o"]]
+    for k, (into, out) in enumerate(zip(trace["i"], trace["o"], strict=True)):
+        assert out.offered == max(into.cycle + PulseQueue.LATENCY, taken[k - 1] + 1 if k else 0)
+        assert into.cycle == max(into.offered, taken[k - depth] + 1 if k >= depth else 0)
+    assert max(trace.history["level"]) <= depth
+
+
 @pytest.mark.parametrize("idle", PATTERNS)
 @pytest.mark.parametrize("window", [0, 3, 90])
 def test_words(window: int, idle: str) -> None:
@@ -170,10 +189,10 @@ def test_pulse_timing(set_cycles: int, gap_cycles: int, queue_depth: int) -> Non
 
 
 def test_latency() -> None:
-    """Transfer, one cycle in the queue, WORD_LATENCY: the first pulse; then no cycle is lost."""
+    """Transfer, through the queue, WORD_LATENCY: the first pulse; then no cycle is lost."""
     single = {"layer": 1, "unit": 3, "word": 1, "counts": [0, 2, 0, 0, 0, 0, 0, 0]}
     trace = run(tiny_mca, [single, single])
-    begin = trace["i_words"][0].cycle + 1 + PulseScheduler.WORD_LATENCY
+    begin = trace["i_words"][0].cycle + PulseScheduler.QUEUE_LATENCY + PulseScheduler.WORD_LATENCY
     period = tiny_mca.pulse.set_cycles + tiny_mca.pulse.gap_cycles
     assert [pulse.begin for pulse in seen(trace)] == [begin + k * period for k in range(4)]
     assert seen(trace)[0].request["row"] == 9

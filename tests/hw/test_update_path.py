@@ -38,6 +38,7 @@ def test_constants_are_those_of_the_gateware() -> None:
     assert timing_module.FIRST_WORD == OuterProduct.FIRST_WORD
     assert timing_module.EMPTY_CYCLES == OuterProduct.EMPTY_CYCLES
     assert timing_module.CHI_LATENCY == ChiMemory.LATENCY
+    assert timing_module.QUEUE_LATENCY == PulseScheduler.QUEUE_LATENCY
     assert timing_module.WORD_LATENCY == PulseScheduler.WORD_LATENCY
 
 

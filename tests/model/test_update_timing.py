@@ -53,11 +53,11 @@ def test_without_words() -> None:
 
 
 def test_single_pulse() -> None:
-    """Word in 3, pulse word queued in 6, taken in 7; pulse in 9..13, gap in 14 and 15."""
+    """Word in 3, pulse word queued in 6, taken in 8; pulse in 10..14, gap in 15 and 16."""
     timing = fresh()
     open_window(timing, 0)
     assert update(timing, 0, [1]) == (4, 7)
-    assert drain(timing) == 16
+    assert drain(timing) == 17
 
 
 def test_pulses_follow_each_other() -> None:
@@ -65,7 +65,7 @@ def test_pulses_follow_each_other() -> None:
     timing = fresh()
     open_window(timing, 0)
     update(timing, 0, [2, 0, 1])
-    assert drain(timing) == 9 + 3 * 7
+    assert drain(timing) == 10 + 3 * 7
 
 
 def test_window() -> None:
