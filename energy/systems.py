@@ -18,6 +18,8 @@ __all__ = ["System", "li", "yao"]
 YAO_NODE = Node(tech_nm=65, vdd_v=1.1)
 """Yao's periphery is simulated at 65 nm. Source: Yao 2020, Methods."""
 
+COLUMNS = ["layer", "phases", "inputs", "lines", "note"]
+
 SUM_BITS = 16
 """Width of a sum of eight shifted 8-bit codes: 8 + 8 - 1, rounded up for the next sum."""
 
@@ -64,9 +66,7 @@ def yao() -> System:
     converted."""
     layers = [
         {name: int(cell[name]) for name in ("phases", "inputs", "lines")}
-        for cell in read_csv(
-            DATA / "yao_mapping.csv", ["layer", "phases", "inputs", "lines", "note"]
-        )
+        for cell in read_csv(DATA / "yao_mapping.csv", COLUMNS)
     ]
     conversions = sum(layer["phases"] * layer["lines"] for layer in layers)
     cells = sum(layer["phases"] * layer["lines"] * layer["inputs"] for layer in layers)
@@ -94,8 +94,8 @@ def yao() -> System:
         name="yao_cnn",
         terms=terms,
         macs=macs,
-        note="as mapped: 9 of 16 inputs and 16 to 24 of 128 lines work in a phase, so that converters take nearly "
-        "all; buffers, pooling and writes not included",
+        note="as mapped: 9 of 16 inputs and 16 to 24 of 128 lines work in a phase, so that "
+        "converters take nearly all; buffers, pooling and writes not included",
     )
 
 
@@ -114,6 +114,6 @@ def li() -> System:
         name="li_mlp",
         terms=terms,
         macs=macs,
-        note="the paper gives neither energy nor speed: converters of the tables around an array whose read "
-        "time is assumed",
+        note="the paper gives neither energy nor speed: converters of the tables around an array "
+        "whose read time is assumed",
     )
