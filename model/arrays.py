@@ -1,11 +1,16 @@
-"""The crossbars of a system, made from one seed the same way wherever they are needed."""
+"""What a run draws from its seed: the crossbars, and the order of the images.
+
+The trainer and the co-simulation both call these functions, so that the same configuration and
+seed give the same devices, noise, pulses and images in both.
+"""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.config import Config
 from model.crossbar import Crossbar
 
-__all__ = ["generators", "new_arrays"]
+__all__ = ["generators", "image_order", "new_arrays"]
 
 
 def generators(config: Config, seed: int) -> list[np.random.Generator]:
@@ -20,9 +25,6 @@ def generators(config: Config, seed: int) -> list[np.random.Generator]:
 def new_arrays(config: Config, seed: int) -> tuple[Crossbar, ...]:
     """The crossbars of all layers at device time 0, next to the input first.
 
-    The trainer and the co-simulation both call this, so that the same configuration and seed give
-    the same devices, noise and pulses in both.
-
     Raises
     ------
     ConfigError
@@ -30,3 +32,13 @@ def new_arrays(config: Config, seed: int) -> tuple[Crossbar, ...]:
     """
     *children, _ = generators(config, seed)
     return tuple(Crossbar(config, layer, rng) for layer, rng in enumerate(children))
+
+
+def image_order(config: Config, seed: int, epoch: int, n_images: int) -> NDArray[np.int64]:
+    """The order in which an epoch (0, 1, ...) presents the training images: a permutation, int64
+    ``[n_images]``.
+
+    A function of its arguments alone, so that a run can resume anywhere.
+    """
+    rng = generators(config, seed)[-1].spawn(epoch + 1)[epoch]
+    return rng.permutation(n_images)
