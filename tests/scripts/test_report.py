@@ -83,3 +83,13 @@ def test_damaged_activity(out, capsys):
     assert mixbar("report", "mca_mlp", "--out", out) == 1
     assert "must hold config, images, counters and source" in capsys.readouterr().err
     assert [path.name for path in (out / "mca_mlp").iterdir()] == ["activity.json"]
+
+
+def test_without_a_run_one_is_counted(tmp_path, capsys):
+    assert mixbar("report", "tiny_mca", "--out", tmp_path, "--seed", 3, "--json") == 0
+    out, err = capsys.readouterr()
+    data = json.loads(out)
+    assert data["images"] == 8 * 2500
+    assert "seed 3" in data["activity_source"]
+    assert "training 20000 images now" in err
+    assert data["headline"]["energy_j"]["value"] > 0
