@@ -2,9 +2,10 @@
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import Out, connect, flipped
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.activation_unit import ActivationUnit
+from hw.axi import axi4_lite_signature, axi4_stream_signature
 from hw.chi_memory import ChiMemory
 from hw.code_buffer import CodeBuffer
 from hw.counters import Counters, DriveMeter
@@ -18,6 +19,7 @@ from hw.pulse_scheduler import PulseScheduler
 from hw.quantiser import Quantiser
 from hw.read_out import ReadOut
 from hw.refresh_controller import RefreshController
+from hw.registers import ADDRESS_BITS
 from hw.sequencer import Phase, Sequencer
 from model.config import Config
 
@@ -64,10 +66,14 @@ class DigitalUnit(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.layers = range(config.network.n_layers)
-        self.host_ports = ("s_axis_image", "m_axis_result", "s_axi")
-        host = HostInterface(config).signature.members
+        lanes = config.update.lanes
+        self.host_ports = {
+            "s_axis_image": In(axi4_stream_signature(lanes)),
+            "m_axis_result": Out(axi4_stream_signature(lanes)),
+            "s_axi": In(axi4_lite_signature(ADDRESS_BITS)),
+        }
         super().__init__(
-            {name: host[name] for name in self.host_ports}
+            self.host_ports
             | {f"array_{layer}": Out(array_signature(config, layer)) for layer in self.layers}
             | {"program": Out(program_signature(config))}
         )
@@ -91,7 +97,7 @@ class DigitalUnit(wiring.Component):
         m.submodules.chi_memory = self.chi_memory = ChiMemory(config)
         m.submodules.pulse_scheduler = self.pulse_scheduler = PulseScheduler(config)
         m.submodules.refresh_controller = self.refresh_controller = RefreshController(config)
-        m.submodules.counters = self.counters = Counters(config)
+        m.submodules.activity = self.counters = Counters(config)
 
         self._connect_host(m)
         self._connect_arrays(m)
@@ -170,10 +176,10 @@ class DigitalUnit(wiring.Component):
                     read_out.i_command.p.eq(refresh.o_commands.p.command),
                     refresh.o_commands.ready.eq(read_out.i_command.ready),
                 ]
-            with m.Else():
+            with m.Elif(from_sequencer):
                 m.d.comb += [
                     read_out.i_command.p.direction.eq(sequencer.direction),
-                    sequencer.read_accepted.eq(self.accepted[layer]),
+                    sequencer.read_accepted.eq(read_out.i_command.ready),
                 ]
 
     def _connect_forward(self, m: Module) -> None:

@@ -1,0 +1,133 @@
+"""Co-simulation of a configuration: emit, build, run beside the model, summarise."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cocotb_tests import simulator
+from cocotb_tests.unit_probes import probes
+from hw.verilog import emit
+from model.activity import PHASES
+from model.config import Config, to_toml
+
+__all__ = ["CosimResult", "cosimulate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosimResult:
+    """What a co-simulation found."""
+
+    config: str
+    images: int
+    """Images compared."""
+    mismatches: int
+    """0, or 1: the first mismatch ends the run."""
+    mismatch: dict[str, Any] | None
+    """image, block, index, expected, got, text of the mismatch."""
+    compared: dict[str, int]
+    """How many values of each kind were equal."""
+    cycles_per_image: dict[str, Any]
+    """mean, max, by_phase."""
+    accuracy: float
+    """Fraction of the images that were classified correctly, each before its update."""
+    images_per_second: float
+    verilator_cycles_per_second: float
+    simulator: str
+    build_seconds: float
+    counters: dict[str, int]
+    """Activity counters, equal in gateware and model."""
+    waves: str | None
+    """Where the waveform is."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def cosimulate(
+    config: Config,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.uint8],
+    *,
+    out_dir: Path,
+    seed: int = 1,
+    train: bool = True,
+    waves: bool = False,
+    on_progress: Callable[[int, float], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
+    emit_unit: Callable[[Config, Path], simulator.EmittedVerilog] = emit,
+) -> CosimResult:
+    """Runs images through the emitted Verilog in Verilator and through the model, and compares.
+
+    Parameters
+    ----------
+    config
+        The system.
+    images, labels
+        uint8 ``[n, layers[0]]`` and ``[n]``, in the order in which they are shown.
+    out_dir
+        Verilog and build go to ``out_dir / config.name``.
+    seed
+        Seed of the arrays.
+    train
+        Whether to train or only to classify.
+    waves
+        Whether to write a VCD.
+    on_progress
+        Called with the images done and the fraction classified correctly.
+    on_message
+        Called with a line for the user when something takes long.
+    emit_unit
+        What emits the unit; a test passes one that emits a faulty unit.
+
+    Raises
+    ------
+    SimulatorError
+        If a tool is missing or the simulation itself fails. A mismatch is a result, not an error.
+    """
+    unit = emit_unit(config, out_dir.resolve())
+    simulation = simulator.build(unit, probes=probes(config), waves=waves, on_message=on_message)
+
+    def progress(message: dict[str, Any]) -> None:
+        if on_progress is not None:
+            on_progress(message["images"], message["correct"] / max(1, message["images"]))
+
+    with tempfile.TemporaryDirectory(prefix="mixbar-") as name:
+        path = Path(name) / "images.npz"
+        np.savez(path, images=images, labels=labels)
+        run_dir = simulation.directory.parent / "waves" if waves else None
+        found = simulator.run(
+            simulation,
+            "cocotb_tests.unit_bench",
+            {"config": to_toml(config), "seed": seed, "images": str(path), "train": train},
+            run_dir=run_dir,
+            seed=seed,
+            on_progress=progress,
+            waves=waves,
+        )
+    done = max(1, found["images"])
+    by_phase = {phase: found["cycles"][phase] / done for phase in PHASES}
+    return CosimResult(
+        config=config.name,
+        images=found["images"],
+        mismatches=int(found["mismatch"] is not None),
+        mismatch=found["mismatch"],
+        compared=found["compared"],
+        cycles_per_image={
+            "mean": sum(by_phase.values()),
+            "max": found["cycles_max"],
+            "by_phase": by_phase,
+        },
+        accuracy=found["correct"] / done,
+        images_per_second=found["images"] / found["seconds"],
+        verilator_cycles_per_second=found["simulated_cycles"] / found["seconds"],
+        simulator=simulation.simulator,
+        build_seconds=simulation.seconds,
+        counters=found["counters"],
+        waves=str(run_dir / "dump.vcd") if run_dir is not None else None,
+    )

@@ -1,0 +1,326 @@
+"""The test bench of the emitted digital unit, run by cocotb inside Verilator.
+
+Python wakes for array transactions, pulses, results and the beats of images, not for clock edges
+in between. What each block made is recorded by probes and compared image by image with the model
+by :class:`cocotb_tests.checker.Checker`; the first mismatch ends the run.
+"""
+
+import time
+from typing import Any
+
+import cocotb
+import numpy as np
+import numpy.typing as npt
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from cocotb_tests import probes
+from cocotb_tests.boundary import BACKWARD, FORWARD, ArrayModel, Boundary
+from cocotb_tests.checker import Checker, Mismatch, Observation, Transaction
+from cocotb_tests.exchange import finish, parameters, report
+from cocotb_tests.signals import read_signed, read_unsigned, write
+from cocotb_tests.unit_probes import UnitProbes
+from hw.layouts import pulse_request_layout
+from hw.registers import register_table
+from model.activity import PHASES, Activity
+from model.arrays import new_arrays
+from model.config import Config, from_toml
+from model.frames import image_frame, parse_result
+from model.unit import settings
+
+__all__ = ["UnitBench"]
+
+PROGRESS_S = 0.5
+"""Seconds between progress reports."""
+
+
+class UnitBench:
+    """Drives the unit's host side, answers at its array ports, checks every image.
+
+    Parameters
+    ----------
+    dut
+        cocotb's handle of the bench module.
+    config
+        The system.
+    checker
+        The model beside it.
+    arrays
+        What answers on the far side of the boundary.
+    """
+
+    def __init__(
+        self, dut: Any, config: Config, checker: Checker, arrays: tuple[ArrayModel, ...]
+    ) -> None:
+        self.dut = dut
+        self.config = config
+        self.checker = checker
+        self.boundary = Boundary(config, arrays)
+        self.unpack = UnitProbes(config)
+        self.offsets = {register.name: register.offset for register in register_table(config)}
+        self.run_settings = settings(config)
+        self.images: npt.NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
+        self.labels: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.train = True
+        self.done = 0
+        self.correct = 0
+        self.cycles = np.zeros(4, np.int64)
+        self.cycles_max = 0
+        self.seen = Observation()
+        self.beats: list[npt.NDArray[np.uint8]] = []
+        self.counters = np.zeros(len(Activity), np.int64)
+        self.failure: Mismatch | None = None
+        self.last_report = 0.0
+
+    # Host side. Signals change at falling edges, so that a handshake seen at one is a transfer at
+    # the next rising edge.
+
+    async def reset(self) -> None:
+        """Holds reset for four cycles and waits until the chi memory has cleared itself."""
+        dut = self.dut
+        dut.m_axis_result__tready.value = 1
+        dut.program__busy.value = 0
+        dut.rst.value = 1
+        for _ in range(4):
+            await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        await FallingEdge(dut.clk)
+
+    async def write_register(self, name: str, value: int) -> None:
+        """One AXI4-Lite write; fails unless it is answered with OKAY."""
+        dut = self.dut
+        dut.s_axi__awaddr.value = self.offsets[name]
+        dut.s_axi__wdata.value = value & 0xFFFF_FFFF
+        dut.s_axi__wstrb.value = 0xF
+        dut.s_axi__bready.value = 1
+        waiting = [(dut.s_axi__awvalid, dut.s_axi__awready), (dut.s_axi__wvalid, dut.s_axi__wready)]
+        for valid, _ in waiting:
+            valid.value = 1
+        while waiting or not int(dut.s_axi__bvalid.value):
+            await FallingEdge(dut.clk)
+            accepted = [pair for pair in waiting if int(pair[1].value)]
+            if accepted:
+                await RisingEdge(dut.clk)
+                for valid, ready in accepted:
+                    valid.value = 0
+                    waiting.remove((valid, ready))
+        assert int(dut.s_axi__bresp.value) == 0, f"The write of {name} was refused."
+        await FallingEdge(dut.clk)
+
+    async def read_register(self, offset: int) -> int:
+        """One AXI4-Lite read; fails unless it is answered with OKAY."""
+        dut = self.dut
+        dut.s_axi__araddr.value = offset
+        dut.s_axi__arvalid.value = 1
+        dut.s_axi__rready.value = 1
+        await FallingEdge(dut.clk)
+        while not int(dut.s_axi__arready.value):
+            await FallingEdge(dut.clk)
+        await RisingEdge(dut.clk)
+        dut.s_axi__arvalid.value = 0
+        await FallingEdge(dut.clk)
+        while not int(dut.s_axi__rvalid.value):
+            await FallingEdge(dut.clk)
+        assert int(dut.s_axi__rresp.value) == 0, f"The read of 0x{offset:03X} was refused."
+        value = int(dut.s_axi__rdata.value)
+        await FallingEdge(dut.clk)
+        return value
+
+    async def send_images(self) -> None:
+        """Streams all images, waiting only where the unit holds a beat back."""
+        dut = self.dut
+        data, last, ready = (
+            dut.s_axis_image__tdata,
+            dut.s_axis_image__tlast,
+            dut.s_axis_image__tready,
+        )
+        for image, label in zip(self.images, self.labels, strict=True):
+            beats = image_frame(image, int(label), self.config)
+            for k, beat in enumerate(beats):
+                data.value = int.from_bytes(beat.tobytes(), "little")
+                last.value = int(k == len(beats) - 1)
+                dut.s_axis_image__tvalid.value = 1
+                await FallingEdge(dut.clk)
+                if not int(ready.value):
+                    await RisingEdge(ready)
+                    await FallingEdge(dut.clk)
+        dut.s_axis_image__tvalid.value = 0
+
+    # Array side.
+
+    async def serve_array(self, layer: int) -> None:
+        """Answers every transaction of one layer's arrays."""
+        network = self.config.network
+        prefix = f"array_{layer}__"
+        signals = {
+            name: getattr(self.dut, prefix + name)
+            for name in (
+                "start",
+                "direction",
+                "row",
+                "device",
+                "row_drive",
+                "col_drive",
+                "col_codes",
+                "row_codes",
+            )
+        }
+        while True:
+            await RisingEdge(signals["start"])
+            self.end_image()
+            direction = int(signals["direction"].value)
+            row, device, drive = 0, 0, np.zeros(0, np.int8)
+            if direction == FORWARD:
+                drive = read_unsigned(signals["row_drive"], network.n_rows(layer), 8)
+            elif direction == BACKWARD:
+                drive = read_signed(signals["col_drive"], network.n_cols(layer), 8)
+            else:
+                row, device = int(signals["row"].value), int(signals["device"].value)
+            codes = self.boundary.compute(layer, direction, row, device, drive)
+            wires = signals["row_codes" if direction == BACKWARD else "col_codes"]
+            write(wires, codes.reshape(-1), self.config.converter.adc_bits)
+            self.seen.transactions.append(
+                Transaction(layer, direction, row, device, drive, codes.copy())
+            )
+
+    async def serve_pulses(self) -> None:
+        """Applies every programming pulse to its array."""
+        layout = pulse_request_layout(self.config)
+        while True:
+            await RisingEdge(self.dut.program__pulse)
+            self.end_image()
+            request = int(self.dut.program__request.value)
+            layer, row, col, device, kind = (
+                request >> layout[name].offset & (1 << layout[name].width) - 1
+                for name in ("layer", "row", "col", "device", "kind")
+            )
+            self.boundary.program(layer, row, col, device, kind)
+            self.seen.pulses.append((layer, row, col, device, kind))
+
+    async def serve_results(self) -> None:
+        """Looks for finished images whenever a result comes."""
+        while True:
+            await RisingEdge(self.dut.m_axis_result__tlast)
+            # The last beat is transferred, and so recorded, with the next edge.
+            await FallingEdge(self.dut.clk)
+            await FallingEdge(self.dut.clk)
+            self.end_image()
+
+    # Checking.
+
+    def end_image(self) -> None:
+        """Checks the image that has ended since the last call, if one has.
+
+        Called first at every event, so that no event of the next image can come before.
+        """
+        records = probes.take("image")
+        if len(records) == 0:
+            return
+        try:
+            self._check(self.unpack.counters(records)[-1])
+            self._check_results()
+        except Mismatch as error:
+            self.failure = error
+            return
+        now = time.monotonic()
+        if now - self.last_report > PROGRESS_S or self.done == len(self.images):
+            self.last_report = now
+            report(images=self.done, correct=self.correct)
+
+    def _check(self, counters: npt.NDArray[np.int64]) -> None:
+        seen, unpack = self.seen, self.unpack
+        self.seen = Observation()
+        phases = slice(Activity.CYCLES_FORWARD, Activity.CYCLES_UPDATE + 1)
+        seen.cycles = counters[phases] - self.counters[phases]
+        self.counters = counters
+        if self.done == 0:
+            # The counters are read in the last cycle of each image, before it is counted.
+            seen.cycles[-1] += 1
+        seen.activations = unpack.activations(probes.take("activations"))
+        seen.errors = unpack.errors(probes.take("errors"))
+        scaled = probes.take("scaled")
+        seen.drives, seen.codes = unpack.drives(scaled), unpack.codes(scaled)
+        seen.updates = unpack.updates(probes.take("updates"))
+        chi = probes.take("chi")
+        seen.chi_addresses, seen.chi_words = unpack.chi_addresses(chi), unpack.chi_words(chi)
+        image, label = self.images[self.done], int(self.labels[self.done])
+        self.checker.check(image, label, self.run_settings if self.train else None, seen)
+        total = int(seen.cycles.sum())
+        self.boundary.end_image(total)
+        self.cycles += seen.cycles
+        self.cycles_max = max(self.cycles_max, total)
+        outputs = self.checker.unit.trace.activations[-1][: self.config.network.layers[-1]]
+        self.correct += int(outputs.argmax()) == label
+        self.done += 1
+
+    def _check_results(self) -> None:
+        """Compares the result frames that have come; each comes a little after its image's end."""
+        self.beats += list(self.unpack.results(probes.take("results")))
+        n_beats = self.config.rows_to_words(self.config.network.layers[-1]) + 1
+        while len(self.beats) >= n_beats:
+            frame, self.beats = self.beats[:n_beats], self.beats[n_beats:]
+            self.checker.check_result(parse_result(np.array(frame), self.config))
+
+    async def run(self) -> dict[str, Any]:
+        """The whole run; returns its results."""
+        await self.reset()
+        for layer in range(self.config.network.n_layers):
+            cocotb.start_soon(self.serve_array(layer))
+        cocotb.start_soon(self.serve_pulses())
+        cocotb.start_soon(self.serve_results())
+        await self.write_register("CONTROL", 1 | int(self.train) << 1)
+        start_s, start_cycle = time.perf_counter(), int(self.dut.cycle.value)
+        cocotb.start_soon(self.send_images())
+        while self.done < len(self.images) and self.failure is None:
+            await RisingEdge(self.dut.m_axis_result__tlast)
+            for _ in range(3):
+                await FallingEdge(self.dut.clk)
+        seconds = time.perf_counter() - start_s
+        cycles = int(self.dut.cycle.value) - start_cycle
+        if self.failure is None:
+            await self._check_end()
+        phases = dict(zip(PHASES, self.cycles.tolist(), strict=True))
+        return {
+            "images": self.done,
+            "correct": self.correct,
+            "compared": self.checker.compared,
+            "cycles": phases,
+            "cycles_max": self.cycles_max,
+            "seconds": seconds,
+            "simulated_cycles": cycles,
+            "counters": {
+                name.name.lower(): int(self.checker.unit.counters[name]) for name in Activity
+            },
+            "mismatch": None
+            if self.failure is None
+            else vars(self.failure) | {"text": str(self.failure)},
+        }
+
+    async def _check_end(self) -> None:
+        """Compares what only stands still between images: results, all of chi, all counters."""
+        self.dut.dump_chi_memory.value = 1
+        for _ in range(4):
+            await FallingEdge(self.dut.clk)
+        try:
+            self._check_results()
+            self.checker.check_chi(self.unpack.chi_rows(probes.take("chi_memory")))
+            counters = []
+            for activity in Activity:
+                low = await self.read_register(self.offsets[f"COUNT_{activity.name}"])
+                high = await self.read_register(self.offsets[f"COUNT_{activity.name}"] + 4)
+                counters.append(high << 32 | low)
+            self.checker.check_counters(counters)
+        except Mismatch as error:
+            self.failure = error
+
+
+@cocotb.test()
+async def run_images(dut: Any) -> None:
+    """Runs the images of the parameters; reports results and, if there is one, the mismatch."""
+    given = parameters()
+    config = from_toml(given["config"])
+    checker = Checker(config, given["seed"])
+    bench = UnitBench(dut, config, checker, new_arrays(config, given["seed"]))
+    with np.load(given["images"], allow_pickle=False) as archive:
+        bench.images, bench.labels = archive["images"], archive["labels"]
+    bench.train = given["train"]
+    finish(await bench.run())

@@ -1,0 +1,151 @@
+"""What the bench records inside the emitted digital unit, and how the records are read.
+
+Every stage's output is recorded where it crosses a stream, so a mismatch names the block that made
+it. The expressions are names of the emitted Verilog; a build fails if one is gone.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cocotb_tests.bench import Field, MemoryProbe, Probe
+from cocotb_tests.signals import unpack_signed, unpack_unsigned
+from hw.layouts import (
+    activation_word_layout,
+    error_word_layout,
+    scaled_word_layout,
+    update_command_layout,
+)
+from model.activity import Activity
+from model.config import Config
+
+__all__ = ["UnitProbes", "probes"]
+
+COUNTER_BITS = 64
+
+
+def _stream(name: str, path: str, width: int) -> Probe:
+    return Probe(
+        name=name,
+        strobe=f"{path}__valid & {path}__ready",
+        fields=(Field(expression=f"{path}__payload", width=width),),
+    )
+
+
+def probes(config: Config) -> list[Probe | MemoryProbe]:
+    """The probes of a digital unit of this configuration."""
+    row_bits = config.update.chi_bits * config.update.lanes
+    return [
+        Probe(
+            name="image",
+            strobe="dut.sequencer.done",
+            fields=(Field(expression="dut.activity.counters", width=COUNTER_BITS * len(Activity)),),
+        ),
+        Probe(
+            name="activations",
+            strobe="dut.activation_unit.o__valid",
+            fields=(
+                Field(
+                    expression="dut.activation_unit.o__payload",
+                    width=activation_word_layout(config).size,
+                ),
+            ),
+        ),
+        _stream("errors", "dut.error_unit.o", error_word_layout(config).size),
+        _stream("scaled", "dut.quantiser.o", scaled_word_layout(config).size),
+        _stream("updates", "dut.outer_product.i_command", update_command_layout(config).size),
+        Probe(
+            name="chi",
+            strobe="(|dut.chi_memory.write__en) & dut.sequencer.initialised",
+            fields=(
+                Field(
+                    expression="dut.chi_memory.write__addr",
+                    width=max(1, (config.chi_depth - 1).bit_length()),
+                ),
+                Field(expression="dut.chi_memory.write__data", width=row_bits),
+            ),
+        ),
+        Probe(
+            name="results",
+            strobe="m_axis_result__tvalid & m_axis_result__tready",
+            fields=(Field(expression="m_axis_result__tdata", width=8 * config.update.lanes),),
+        ),
+        MemoryProbe(
+            name="chi_memory",
+            memory="dut.chi_memory.rows.mem",
+            depth=config.chi_depth,
+            width=row_bits,
+        ),
+    ]
+
+
+class UnitProbes:
+    """Unpacks the records of :func:`probes`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.lanes = config.update.lanes
+
+    def counters(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+        """int64 ``[n_images, len(Activity)]`` as they stood in each image's last cycle."""
+        return np.ascontiguousarray(records).view(np.int64)
+
+    def activations(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+        """uint8 ``[n_words, lanes]``."""
+        return self._vectors(records, 0, 8, signed=False)
+
+    def errors(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+        """int32 ``[n_words, lanes]``."""
+        return self._vectors(records, 0, self.config.error_bits, signed=True)
+
+    def drives(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+        """int8 ``[n_words, lanes]`` of the scaled words."""
+        return self._vectors(records, 0, 8, signed=True)
+
+    def codes(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+        """int8 ``[n_words, lanes]`` of the scaled words."""
+        return self._vectors(records, 8 * self.lanes, 3, signed=True)
+
+    def updates(self, records: npt.NDArray[np.uint32]) -> list[tuple[int, int]]:
+        """Layer and shift of each command."""
+        layout = update_command_layout(self.config)
+        fields = [layout[name] for name in ("layer", "shift")]
+        return [
+            (
+                int(record[0]) >> fields[0].offset & (1 << fields[0].width) - 1,
+                int(record[0]) >> fields[1].offset & (1 << fields[1].width) - 1,
+            )
+            for record in records
+        ]
+
+    def chi_addresses(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+        """int64 ``[n]``."""
+        return records[:, 0].astype(np.int64)
+
+    def chi_words(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+        """int32 ``[n, lanes]`` of the words written."""
+        return self.chi_rows(records[:, 1:])
+
+    def chi_rows(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+        """int32 ``[n, lanes]`` of rows of the chi memory."""
+        if self.config.update.chi_bits == 32:
+            return np.ascontiguousarray(records).view(np.int32)
+        return self._vectors(records, 0, self.config.update.chi_bits, signed=True)
+
+    def results(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+        """uint8 ``[n_beats, lanes]``."""
+        return np.ascontiguousarray(records).view(np.uint8)[:, : self.lanes]
+
+    def _vectors(
+        self, records: npt.NDArray[np.uint32], first_bit: int, bits: int, *, signed: bool
+    ) -> npt.NDArray[Any]:
+        unpack = unpack_signed if signed else unpack_unsigned
+        rows = []
+        for record in records:
+            number = int.from_bytes(record.tobytes(), "little") >> first_bit
+            raw = (number & (1 << bits * self.lanes) - 1).to_bytes(
+                -(-bits * self.lanes // 8), "little"
+            )
+            rows.append(unpack(raw, self.lanes, bits))
+        return np.array(rows).reshape(-1, self.lanes)
