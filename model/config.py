@@ -330,7 +330,8 @@ class RefreshConfig:
         _require_range("refresh", "difference_us", self.difference_us, 0.0, 1000.0)
         _require_range("refresh", "max_set_pulses", self.max_set_pulses, 0, 7)
         _require(
-            self.set_step_us > 0, f"refresh.set_step_us must be positive, not {self.set_step_us!r}."
+            math.isfinite(self.set_step_us) and self.set_step_us > 0,
+            f"refresh.set_step_us must be positive, not {self.set_step_us!r}.",
         )
 
 

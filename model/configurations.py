@@ -67,7 +67,7 @@ def _load_file(path: Path) -> Config:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
         return from_toml(path)  # raises with the reason
     base_name = table.pop("extends", None)
-    if base_name is not None and base_name not in CONFIGURATIONS:
+    if base_name is not None and base_name not in list(CONFIGURATIONS):
         raise ConfigError(f"extends must be one of {', '.join(CONFIGURATIONS)}, not {base_name!r}.")
     base = CONFIGURATIONS[base_name] if base_name is not None else Config()
     if "name" not in table:
