@@ -38,10 +38,10 @@ async def check(ctx, dut: CodeBuffer, codes: np.ndarray, flags: int) -> None:
     """Reads every word, falling addresses, one a cycle; the flags at the same time."""
     addresses = [*reversed(range(len(codes))), 0]
     for previous, address in zip([None, *addresses], addresses, strict=False):
-        if previous is not None:
+        ctx.set(dut.address, address)
+        if previous is not None:  # the codes are of the address before, not of this one
             assert plain(ctx.get(dut.codes)) == codes[previous].tolist()
         assert ctx.get(dut.nonzero) == flags
-        ctx.set(dut.address, address)
         await ctx.tick()
 
 

@@ -65,3 +65,17 @@ def test_latency() -> None:
     for sent, received in zip(trace["i"], trace["o"], strict=True):
         assert received.offered == sent.cycle + ErrorUnit.LATENCY
     assert [transfer.cycle for transfer in trace["i"]] == list(range(25))
+
+
+def test_holds_two_words() -> None:
+    """A word may enter behind a bubble: only two full stages stall the input."""
+    dut = ErrorUnit(tiny_mca)
+    word = {"factors": [1] * 8, "activations": [2] * 8, "last": 0}
+
+    async def bench(ctx) -> None:
+        await put(ctx, dut.i, [word, word], "00001")
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.i.ready)
+        assert len(await get(ctx, dut.o, 2)) == 2
+
+    simulate(dut, bench)

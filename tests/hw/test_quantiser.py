@@ -136,13 +136,13 @@ def run(
 @pytest.mark.parametrize("name", VARIANTS)
 def test_sizes(name: str, running: bool) -> None:
     config = VARIANTS[name]
-    run(config, images(config, 30, seed=len(name)), running=running)
+    run(config, images(config, 16, seed=len(name)), running=running)
 
 
 @pytest.mark.parametrize(("idle", "stall"), STALLS)
 def test_stalls(idle: str, stall: str) -> None:
     config = VARIANTS["three_layers"]
-    run(config, images(config, 10, seed=1), idle=idle, stall=stall)
+    run(config, images(config, 5, seed=1), idle=idle, stall=stall)
 
 
 @pytest.mark.parametrize("emit_delay", [0, 1, 5])
@@ -162,7 +162,7 @@ def test_one_layer_and_slow_decay() -> None:
 def test_decay_reaches_small_errors() -> None:
     """After a large error the codes vanish, until the running maximum has decayed to the errors."""
     large, small = np.array([2_000_000, 0, 0, 0]), np.array([0, 500, -1000, 0])
-    run(tiny_mca, [(1, large)] + [(1, small)] * 150)
+    run(tiny_mca, [(1, large)] + [(1, small)] * 130)
 
 
 def test_dropped_vector() -> None:
