@@ -25,7 +25,7 @@ from model.crossbar import (
     program,
     read_row,
 )
-from model.devices import RESET, SET, drift_error_bound
+from model.devices import RESET, SET, drift_error_bound, find_age_class
 
 QUIET = DeviceConfig(noise_slope=0.0, noise_offset_us=0.0)
 IDEAL = replace(QUIET, drift_nu=0.0)
@@ -255,6 +255,24 @@ def test_event_driven_ages_equal_a_rebuild(seconds_per_image):
         np.testing.assert_array_equal(crossbar.state.weight, fresh.state.weight)
         np.testing.assert_array_equal(crossbar.state.variance, fresh.state.variance)
         check_lists(crossbar.state)
+
+
+@pytest.mark.parametrize("born_s", [0.0, 1.0, 1e6 / 3, 1e9 / 7])
+def test_devices_change_class_at_the_exact_time(born_s):
+    # Times at, just before and just after the rounded end of a class: the class of every device is
+    # the one that the elapsed time asks for, whatever the rounding of the time it was due.
+    crossbar = make(QUIET, layers=(3, 2))
+    advance(crossbar.state, born_s)
+    for row in range(4):
+        crossbar.program(row, 1, row % 2, SET, born_s)
+    starts = crossbar.state.starts_s
+    for end in starts[find_age_class(max(born_s * 1e-9, 1e-9), starts) + 1 : 800 : 7]:
+        due = born_s + end
+        for time_s in (np.nextafter(due, 0.0), due, np.nextafter(due, np.inf)):
+            advance(crossbar.state, time_s)
+            for device in crossbar.state.devices:
+                age = find_age_class(time_s - device["pulse_time_s"], starts)
+                assert device["age_class"] == age
 
 
 def check_lists(state):
