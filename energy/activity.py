@@ -212,7 +212,9 @@ def _products(
     row_reads = activity.mean(Activity.ROW_READS)
     # Conversions: one a column forward; one a row but the bias backward; the rest are those of
     # refresh.
-    forward_conversions = forward * sum(cols) * max(config.row_tiles(layer) for layer in layers)
+    forward_conversions = forward * sum(
+        network.n_cols(layer) * config.row_tiles(layer) for layer in layers
+    )
     backward_conversions = backward * sum(network.layers[layer] for layer in hidden)
     read_conversions = max(
         0.0, activity.mean(Activity.CONVERSIONS) - forward_conversions - backward_conversions

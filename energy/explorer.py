@@ -6,7 +6,7 @@ carries two figures per group of blocks: one without updates and one per update.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from energy.activity import ActivityRecord, InputStatistics
@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Groups of blocks in the charts."""
 
-NODE_CHOICES = (45, 32, 20, 16, 14, 10, 7)
+NODE_CHOICES = (45.0, 32.0, 20.0, 16.0, 14.0, 10.0, 7.0)
 LANE_CHOICES = (8, 16, 32, 64, 128)
 ADC_CHOICES = (4, 5, 6, 7, 8, 9, 10)
 CHI_CHOICES = (16, 20, 24, 28, 32)
@@ -48,7 +48,7 @@ CHI_CHOICES = (16, 20, 24, 28, 32)
 class Explorer:
     """Figures of every setting; axes and order as :func:`explore` says."""
 
-    axes: dict[str, list[int]]
+    axes: Mapping[str, Sequence[float]]
     """Choices of ``node``, ``lanes``, ``adc`` and ``chi``, in the order of the figures' nesting."""
     groups: list[str]
     fixed_pj: list[list[float] | None]
@@ -57,7 +57,7 @@ class Explorer:
     """Per setting and group: energy of one non-zero update."""
     updates: float
     """Non-zero updates of a mean image of the run."""
-    start: dict[str, int]
+    start: dict[str, float]
     """The run's own setting."""
 
 
@@ -110,12 +110,13 @@ def explore(
     inputs: InputStatistics | None = None,
     words: Mapping[int, float] | None = None,
     preset: str = "bottom_up",
+    node: Node | None = None,
 ) -> Explorer:
     """Estimates every combination of the choices.
 
     Parameters
     ----------
-    config, activity, inputs, preset
+    config, activity, inputs, preset, node
         As for :func:`energy.estimator.estimate`.
     words
         Mean number of words with a non-zero pixel per number of lanes: how chi words change with
@@ -124,21 +125,22 @@ def explore(
     Returns
     -------
     Explorer
-        Nested as node, lanes, adc, chi, the last running fastest. Nodes are at their nominal
-        supply, the run's own node included. Cycles and the accuracy of the network are those of
-        the run.
+        Nested as node, lanes, adc, chi, the last running fastest. Nodes other than ``node`` are at
+        their nominal supply. Cycles and the accuracy of the network are those of the run.
     """
     updates = activity.mean(Activity.CHI_LANES)
     own_lanes, own_words = config.update.lanes, activity.mean(Activity.CHI_WORDS)
-    axes = {
-        "node": list(NODE_CHOICES),
-        "lanes": sorted({*LANE_CHOICES, own_lanes}),
-        "adc": sorted({*ADC_CHOICES, config.converter.adc_bits}),
-        "chi": sorted({*CHI_CHOICES, config.update.chi_bits}),
-    }
-    nodes = [Node(tech_nm=nm, vdd_v=nominal_vdd_v(nm)) for nm in axes["node"]]
+    node = Node() if node is None else node
+    node_axis = sorted({*NODE_CHOICES, node.tech_nm}, reverse=True)
+    lane_axis = sorted({*LANE_CHOICES, own_lanes})
+    adc_axis = sorted({*ADC_CHOICES, config.converter.adc_bits})
+    chi_axis = sorted({*CHI_CHOICES, config.update.chi_bits})
+    nodes = [
+        node if nm == node.tech_nm else Node(tech_nm=nm, vdd_v=nominal_vdd_v(nm))
+        for nm in node_axis
+    ]
     figures: dict[tuple[int, int, int], list[tuple[list[float], list[float]] | None]] = {}
-    for lanes in axes["lanes"]:
+    for lanes in lane_axis:
         if words and own_lanes in words and lanes in words:
             hit = own_words * words[lanes] / words[own_lanes]
         else:
@@ -147,8 +149,8 @@ def explore(
             _with_updates(activity, 0.0, 0.0),
             _with_updates(activity, hit, updates),
         ]
-        for adc_bits in axes["adc"]:
-            for chi_bits in axes["chi"]:
+        for adc_bits in adc_axis:
+            for chi_bits in chi_axis:
                 try:
                     variant = _variant(config, lanes, adc_bits, chi_bits)
                     without, full = (
@@ -169,13 +171,13 @@ def explore(
             fixed.append(pair[0] if pair else None)
             slope.append(pair[1] if pair else None)
     return Explorer(
-        axes=axes,
+        axes={"node": node_axis, "lanes": lane_axis, "adc": adc_axis, "chi": chi_axis},
         groups=list(GROUPS),
         fixed_pj=fixed,
         update_fj=slope,
         updates=updates,
         start={
-            "node": 14,
+            "node": node.tech_nm,
             "lanes": own_lanes,
             "adc": config.converter.adc_bits,
             "chi": config.update.chi_bits,

@@ -57,6 +57,7 @@ def build(
     words: Mapping[int, float] | None = None,
     trade_off: Sequence[Mapping[str, Any]] = (),
     node: Node | None = None,
+    synthesis: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All figures of the report as plain data.
 
@@ -71,6 +72,9 @@ def build(
         curve of energy against accuracy.
     node
         Node of the digital rows; 14 nm by default.
+    synthesis
+        What synthesis found: ``area_um2``, ``cells``, ``critical_path_ns``, ``library``, and
+        ``flip_flops`` where known, which then replaces the estimate of clocked flip-flops.
 
     Returns
     -------
@@ -79,8 +83,11 @@ def build(
         ``notes`` and ``explorer``.
     """
     node = Node() if node is None else node
+    flip_flops = synthesis.get("flip_flops") if synthesis else None
     results = {
-        preset: estimate(config, activity, preset=preset, node=node, inputs=inputs)
+        preset: estimate(
+            config, activity, preset=preset, node=node, inputs=inputs, flip_flops=flip_flops
+        )
         for preset in PRESETS
     }
     ours = results["bottom_up"]
@@ -110,6 +117,7 @@ def build(
         ],
         "time": _time(config, ours, compared),
         "area": [asdict(block) for block in area.blocks(config, node)],
+        "gates": _gates(config, synthesis, node),
         "sensitivity": explorer.sensitivity(config, activity, inputs=inputs)[:10],
         "alternatives": _alternatives(config, activity, inputs, node),
         "systems": _systems(config, results),
@@ -147,7 +155,9 @@ def build(
         "headline": _headline(config, activity, results, compared),
         "tables": tables,
         "plots": _plots(results, tables, compared),
-        "explorer": asdict(explorer.explore(config, activity, inputs=inputs, words=words)),
+        "explorer": asdict(
+            explorer.explore(config, activity, inputs=inputs, words=words, node=node)
+        ),
         "notes": _notes(results, inputs, words),
         "scaling_source": SCALING_SOURCE,
     }
@@ -245,6 +255,24 @@ def _phases(result: Estimate) -> list[dict[str, Any]]:
     return rows
 
 
+def _gates(config: Config, synthesis: Mapping[str, Any] | None, node: Node) -> list[dict[str, Any]]:
+    """Synthesis beside the tables' area of the same digital blocks, memories apart."""
+    if not synthesis:
+        return []
+    tables = math.fsum(
+        block.area_um2
+        for block in area.blocks(config, node)
+        if block.unit == "digital" and block.name != "chi memory"
+    )
+    found = {key: value for key, value in synthesis.items() if isinstance(value, int | float | str)}
+    return [{"figure": key, "value": value} for key, value in found.items()] + [
+        {
+            "figure": f"logic and registers by the tables at {node.tech_nm:g} nm, um2",
+            "value": tables,
+        }
+    ]
+
+
 def _gains(
     ours: Estimate,
     baselines: Mapping[str, Estimate],
@@ -330,34 +358,29 @@ def _time(config: Config, ours: Estimate, compared: bool) -> list[dict[str, Any]
 def _alternatives(
     config: Config, activity: ActivityRecord, inputs: InputStatistics | None, node: Node
 ) -> list[dict[str, Any]]:
-    """The bottom-up total with another source for one component at a time."""
+    """The bottom-up total with another source for one thing at a time."""
     base = estimate(config, activity, node=node, inputs=inputs).energy().value
-    swaps = {
-        ("adc", "conversion"): ("adc_oh2020", "adc_lien2012", "adc_kull2017", "adc_mca_inferred"),
-        ("driver", "compare"): ("driver_compare_aladdin",),
-        ("sram", "read"): ("sram_horowitz",),
-        ("sram", "write"): ("sram_horowitz",),
-        ("logic", "multiply"): ("mult_aladdin",),
-        ("logic", "add"): ("add_aladdin",),
-        ("register", "clock"): ("flop_clock_ihp130", "register_aladdin"),
-        ("pulse", "set"): ("set_lee2009",),
-        ("pulse", "reset"): ("reset_lee2009",),
+    swaps: dict[str, tuple[str, ...]] = {
+        "adc.conversion": ("adc_oh2020", "adc_lien2012", "adc_kull2017", "adc_mca_inferred"),
+        "driver.compare": ("driver_compare_aladdin",),
+        "sram.read sram.write": ("sram_horowitz",),
+        "logic.multiply": ("mult_aladdin",),
+        "logic.add": ("add_aladdin",),
+        "register.clock": ("flop_clock_ihp130", "register_aladdin"),
+        "pulse.set": ("set_lee2009",),
+        "pulse.reset": ("reset_lee2009",),
     }
     rows = []
-    for key, names in swaps.items():
+    for actions, names in swaps.items():
         for name in names:
-            total = (
-                estimate(config, activity, node=node, inputs=inputs, replace={key: name})
-                .energy()
-                .value
-            )
+            chosen = {}
+            for action in actions.split():
+                component, _, verb = action.partition(".")
+                chosen[component, verb] = name
+            result = estimate(config, activity, node=node, inputs=inputs, replace=chosen)
+            total = result.energy().value
             rows.append(
-                {
-                    "action": ".".join(key),
-                    "row": name,
-                    "energy_j": total,
-                    "change": total / base - 1,
-                }
+                {"action": actions, "row": name, "energy_j": total, "change": total / base - 1}
             )
     return rows
 

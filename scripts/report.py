@@ -18,6 +18,9 @@ __all__ = ["report"]
 #: What a training or co-simulation run leaves beside the report, per configuration.
 ACTIVITY_FILE = "activity.json"
 
+#: What synthesis leaves there.
+SYNTHESIS_FILE = "synth.json"
+
 #: What is trained where no run has left its counters.
 SAMPLE = "mnist-sample"
 COUNTED_EPOCHS = 8
@@ -79,6 +82,7 @@ def report(
             words=words,
             trade_off=_trade_off(settings, out),
             node=where,
+            synthesis=_synthesis(settings, out),
         )
         folder = stage / settings.name
         folder.mkdir()
@@ -159,6 +163,20 @@ def _images(config: "Config") -> tuple["InputStatistics", dict[int, float]]:
     images = adapt(config, datasets.load(SAMPLE)).train_images
     lanes = {*explorer.LANE_CHOICES, config.update.lanes}
     return inputs.measure(images), inputs.words_hit(images, sorted(lanes))
+
+
+def _synthesis(config: "Config", out: Path) -> dict[str, Any] | None:
+    """What `mixbar synth` left for this configuration, if it ran."""
+    path = out / config.name / SYNTHESIS_FILE
+    if not path.is_file():
+        return None
+    try:
+        found = json_module.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise cli.FailureError(f"{path} is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise cli.FailureError(f"{path} must hold an object.")
+    return found
 
 
 def _trade_off(config: "Config", out: Path) -> Sequence[dict[str, Any]]:

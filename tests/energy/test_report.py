@@ -63,6 +63,20 @@ def test_every_term_leads_to_a_row_and_a_source(data):
         assert rows[term["row"]]["source"] in sources
 
 
+def test_synthesis_replaces_the_estimate(activity, data):
+    found = {"library": "osu018", "cells": 10, "area_um2": 5.0, "flip_flops": 100}
+    with_gates = report.build(mca_mlp, activity, synthesis=found)
+    clocked = [
+        term
+        for term in with_gates["tables"]["terms"]
+        if term["estimate"] == "bottom_up" and term["action"] == "clock"
+    ]
+    assert sum(term["count"] for term in clocked) == pytest.approx(100 * 485)
+    assert {row["figure"] for row in with_gates["tables"]["gates"]} >= found.keys()
+    assert "osu018" in page.to_html(with_gates)
+    assert data["tables"]["gates"] == []
+
+
 def test_ten_constants(data):
     assert len(data["tables"]["sensitivity"]) == 10
 

@@ -85,6 +85,16 @@ def test_damaged_activity(out, capsys):
     assert [path.name for path in (out / "mca_mlp").iterdir()] == ["activity.json"]
 
 
+def test_synthesis_is_picked_up(out, capsys):
+    (out / "mca_mlp" / "synth.json").write_text('{"library": "osu018", "cells": 123}')
+    assert mixbar("report", "mca_mlp", "--out", out, "--json") == 0
+    gates = json.loads(capsys.readouterr().out)["tables"]["gates"]
+    assert {"figure": "cells", "value": 123} in gates
+    (out / "mca_mlp" / "synth.json").write_text("{")
+    assert mixbar("report", "mca_mlp", "--out", out) == 1
+    assert "synth.json is not JSON" in capsys.readouterr().err
+
+
 def test_without_a_run_one_is_counted(tmp_path, capsys):
     assert mixbar("report", "tiny_mca", "--out", tmp_path, "--seed", 3, "--json") == 0
     out, err = capsys.readouterr()
