@@ -167,6 +167,20 @@ def test_each_error_alone(name: str, kind: str) -> None:
     assert len(errors) == 3
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_labels_at_the_bound(name: str) -> None:
+    config = CONFIGS[name]
+    n_classes = config.network.layers[-1]
+    frames = []
+    for label in (0, n_classes - 1, n_classes, 255, 0):
+        frame = image_frame(np.zeros(config.network.layers[0], np.uint8), 0, config)
+        frame[-1, 0] = min(label, 255)
+        frames.append(frame)
+    _, images, errors = run(config, frames)
+    assert (images, errors) == golden(frames, config)
+    assert len(errors) == (0 if n_classes == 256 else 2)
+
+
 def test_long_frame_that_looks_like_two() -> None:
     # Without TLAST between them the second frame belongs to the first and goes with it.
     rng = np.random.default_rng(4)
