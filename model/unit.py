@@ -445,7 +445,7 @@ def _refresh(unit: UnitState, arrays: tuple[CrossbarState, ...], first: bool, ti
         if row == arrays[layer].n_rows:
             row = 0
             layer = layer + 1 if layer + 1 < len(arrays) else 0
-        if unit.refresh_rows == 1 or (layer == 0) != first:
+        if unit.refresh_rows == 1 or (layer == 0) != first or (layer == 0 and row == 0):
             break
     unit.refresh[0], unit.refresh[1] = layer, row
     if unit.refresh_rows == 1 or layer == 0:
