@@ -127,7 +127,7 @@ class Epoch:
     epoch: int
     """1 for the first."""
     learning_rate_log2: int
-    """Learning-rate exponent at its end."""
+    """Learning-rate exponent of its last image."""
     train_accuracy: float
     """Fraction of its images classified correctly before their update."""
     test_accuracy: float
@@ -224,9 +224,12 @@ class Training:
     @property
     def learning_rate_log2(self) -> int:
         """Learning-rate exponent of the next image."""
+        return self._exponent(self.images)
+
+    def _exponent(self, image: int) -> int:
+        """Learning-rate exponent of an image of the run, 0 being the first."""
         drops = rate_drop_images(self.config, self.epochs * self.images_per_epoch)
-        exponent = self.config.update.learning_rate_log2
-        return exponent - bisect.bisect_right(drops, self.images)
+        return self.config.update.learning_rate_log2 - bisect.bisect_right(drops, image)
 
     def warm_up(self) -> float:
         """Compiles what a run needs, or loads it from numba's cache; returns how many seconds."""
@@ -280,7 +283,7 @@ class Training:
         pulses = counted[Activity.SET_PULSES] + counted[Activity.RESET_PULSES]
         record = Epoch(
             epoch=self.epoch + 1,
-            learning_rate_log2=self.learning_rate_log2,
+            learning_rate_log2=self._exponent(self.images - 1),
             train_accuracy=self.correct / n,
             test_accuracy=self.test(self.device_time_s),
             nonzero_update_fraction=float(counted[Activity.CHI_LANES] / (n * n_weights)),

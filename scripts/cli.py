@@ -152,7 +152,7 @@ def _to_plain(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def progress(total: float, title: str) -> Iterator[Callable[[float], None]]:
+def progress(total: float, title: str, done: float = 0) -> Iterator[Callable[..., None]]:
     """A progress bar on standard error while the block runs; silent where that is no terminal.
 
     Parameters
@@ -161,14 +161,17 @@ def progress(total: float, title: str) -> Iterator[Callable[[float], None]]:
         What the whole work amounts to, in any unit (images, bytes).
     title
         What is being done, in a few words.
+    done
+        What was done before.
 
     Yields
     ------
-    Callable[[float], None]
-        To be called with the amount done since the last call.
+    Callable[..., None]
+        To be called with the amount done since the last call and, if the title changed, the new
+        title.
     """
     if not sys.stderr.isatty():
-        yield lambda _amount: None
+        yield lambda _amount, _title=None: None
         return
     from rich import progress as bars
     from rich.console import Console
@@ -182,8 +185,8 @@ def progress(total: float, title: str) -> Iterator[Callable[[float], None]]:
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda amount: bar.advance(task, amount)
+        task = bar.add_task(title, total=total, completed=done)
+        yield lambda amount, title=None: bar.update(task, advance=amount, description=title)
 
 
 def _make_directory(directory: Path, what: str) -> None:

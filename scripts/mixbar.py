@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from scripts import cli, config, configs, data, emit, report
+from scripts import cli, config, configs, data, emit, report, train
 
 __all__ = ["app", "main"]
 
@@ -18,6 +18,7 @@ Try, in this order:
   mixbar configs                        what can be built, in one line each
   mixbar config tiny_mca > mine.toml    a configuration to change and to use as CONFIG
   mixbar emit tiny_mca                  the Verilog of its digital unit
+  mixbar train mca_mlp                  train on the model, with all device physics
   mixbar report mca_mlp                 energy, time and area, as a page with every source
   mixbar data mnist                     the full MNIST set (a sample ships with the project)
 
@@ -38,6 +39,7 @@ app.command("config")(config.config)
 app.command("data")(data.data)
 app.command("emit")(emit.emit)
 app.command("report")(report.report)
+app.command("train")(train.train)
 
 
 @app.callback()

@@ -157,6 +157,7 @@ def test_learning_rate_drops_at_the_image(small):
     assert exponents[:74] == [base] * 74
     assert exponents[74:149] == [base - 1] * 75
     assert set(exponents[149:]) == {base - 2}
+    assert training.curve[0].learning_rate_log2 == base - 2
 
 
 def test_evaluate_leaves_generators_alone(small):

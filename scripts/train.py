@@ -1,0 +1,292 @@
+"""``mixbar train``: trains on the model."""
+
+import contextlib
+import dataclasses
+import json as json_module
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts import cli
+
+if TYPE_CHECKING:
+    from model.config import Config
+    from model.datasets import Dataset
+    from model.training import Epoch, Training
+
+__all__ = ["DataOption", "load_dataset", "train"]
+
+#: The run itself; see :mod:`model.checkpoint`.
+CHECKPOINT_FILE = "run.npz"
+
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="NAME",
+        help="mnist or mnist-sample; the full set unless told, if 'mixbar data mnist' got it.",
+    ),
+]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option("--epochs", min=1, help="Passes over the set; the configuration's unless told."),
+]
+ResumeOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--resume/--fresh",
+        help="Insist on going on with the saved run, or on starting over. Unless told: an "
+        "unfinished run goes on, after a finished one a new one starts.",
+    ),
+]
+
+
+def load_dataset(name: str | None) -> "Dataset":
+    """The data set of ``--data``; says on standard error which one was chosen if none was named.
+
+    Raises
+    ------
+    model.datasets.DatasetError
+        If it cannot be had.
+    """
+    from model import datasets
+
+    if name is not None:
+        return datasets.load(name)
+    dataset = datasets.default()
+    hint = " ('mixbar data mnist' gets the full set)" if dataset.name == "mnist-sample" else ""
+    cli.say(f"data: {dataset.name}, {len(dataset.train_labels)} training images{hint}")
+    return dataset
+
+
+def train(
+    config: cli.ConfigArgument,
+    epochs: EpochsOption = None,
+    seed: cli.SeedOption = 1,
+    data: DataOption = None,
+    resume: ResumeOption = None,
+    out: cli.OutOption = cli.OUT,
+    json: cli.JsonOption = False,
+) -> None:
+    """Train on the model, with all device physics, and save the run.
+
+    Writes to DIR/<configuration>/: run.npz (the run, after every epoch and on Ctrl-C; 'mixbar
+    infer' reads it), training.json and training.png (the curve), activity.json (counters, for
+    'mixbar report'). A run that was stopped goes on by the same command and ends in the same bits
+    as one that was not.
+
+    \b
+    Examples:
+      mixbar train mca_mlp
+      mixbar train mca_mlp --epochs 1 --data mnist-sample
+      mixbar train mca_mlp --seed 2 --out build/seed2 --json
+    """
+    with cli.result(json) as result:
+        settings = cli.load_config(config)
+        from model.training import Training
+
+        training = Training(settings, load_dataset(data), seed=seed, epochs=epochs)
+        path = out / settings.name / CHECKPOINT_FILE
+        _restore(training, path, resume)
+        _train(training, path)
+        summary = _summary(training)
+        files = _write(training, summary, out)
+        last = training.curve[-1]
+        result.set(
+            {**summary, "checkpoint": path, "files": [path, *files]},
+            "\n".join(
+                [
+                    f"{settings.name}, seed {seed}, {training.epochs} epochs of "
+                    f"{training.images_per_epoch} images: test accuracy "
+                    f"{100 * last.test_accuracy:.2f} %",
+                    f"{100 * summary['nonzero_update_fraction']:.3f} % non-zero updates, "
+                    f"{summary['pulses_per_image']:.3f} pulses and "
+                    f"{summary['cycles_per_image']:.1f} cycles an image; "
+                    f"{summary['images_per_second']:.0f} images/s",
+                    *(f"wrote {file}" for file in (path, *files)),
+                ]
+            ),
+        )
+
+
+def _restore(training: "Training", path: Path, resume: bool | None) -> None:
+    """Decides between the saved run and a new one, as ``--resume`` and ``--fresh`` say."""
+    from model.checkpoint import CheckpointMismatchError, check_config, read_checkpoint
+
+    if resume is False or (resume is None and not path.exists()):
+        return
+    advice = "--fresh starts over, --out DIR keeps both"
+    try:
+        if resume is None:
+            # A finished run of this configuration is a result, to be replaced by a new one.
+            saved = read_checkpoint(path)
+            check_config(saved, training.config)
+            if saved.header.get("epoch") == saved.header.get("epochs"):
+                return
+        training.restore(path)
+    except CheckpointMismatchError as error:
+        raise cli.RequestError(f"{str(error).rstrip('.')}: {advice}.") from None
+    except ValueError as error:
+        raise cli.FailureError(f"{str(error).rstrip('.')}: {advice}.") from None
+    cli.say(
+        f"{path}: going on after {training.epoch} of {training.epochs} epochs"
+        + (f" and {training.position} images" if training.position else "")
+    )
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[Callable[[], int | None]]:
+    """Ctrl-C and SIGTERM become a number to ask for, so that they never cut an image in two.
+
+    A second one acts at once, as if this were not here.
+    """
+    requests: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if not requests:
+            cli.say("stopping, and saving the run ...")
+        requests.append(number)
+        for other, handler in before.items():
+            signal.signal(other, handler)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: requests[0] if requests else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _train(training: "Training", path: Path) -> None:
+    """Trains to the end, saving after each epoch; a stop request saves and ends the process."""
+    total = training.epochs * training.images_per_epoch
+    title = f"training {training.config.name}"
+    with (
+        _stop_requests() as stopped,
+        cli.progress(total, title, done=training.images) as advance,
+    ):
+        if not training.finished:
+            cli.say(f"{title}: compiled in {training.warm_up():.1f} s")
+        before = training.images
+        for epoch_complete in training.run():
+            advance(training.images - before, _title(training))
+            before = training.images
+            if epoch_complete:
+                training.save(path)
+                cli.say(_line(training, training.curve[-1]))
+            number = stopped()
+            if number is not None and not training.finished:
+                training.save(path)
+                cli.say(f"wrote {path}: the same command goes on with it")
+                if number == signal.SIGTERM:
+                    raise SystemExit(128 + number)
+                raise KeyboardInterrupt
+
+
+def _title(training: "Training") -> str:
+    if not training.curve:
+        return f"epoch 1/{training.epochs}"
+    last = training.curve[-1]
+    return (
+        f"epoch {min(training.epoch + 1, training.epochs)}/{training.epochs}  "
+        f"test {100 * last.test_accuracy:.2f} %  pulses {last.pulses_per_image:.2f}  "
+        f"non-zero {100 * last.nonzero_update_fraction:.2f} %"
+    )
+
+
+def _line(training: "Training", epoch: "Epoch") -> str:
+    return (
+        f"epoch {epoch.epoch:>2}/{training.epochs}: train {100 * epoch.train_accuracy:.2f} %, "
+        f"test {100 * epoch.test_accuracy:.2f} %, rate 2^{epoch.learning_rate_log2}, "
+        f"{epoch.pulses_per_image:.3f} pulses, {100 * epoch.nonzero_update_fraction:.3f} % "
+        f"non-zero, {epoch.cycles_per_image:.1f} cycles an image"
+    )
+
+
+def _summary(training: "Training") -> dict[str, Any]:
+    """The JSON object of the verb; means are over the whole run."""
+    curve = training.curve
+    last = curve[-1]
+
+    def mean(field: str) -> float:
+        return sum(getattr(epoch, field) for epoch in curve) / len(curve)
+
+    seconds = training.seconds
+    return {
+        "config": training.config.name,
+        "data": training.dataset.name,
+        "seed": training.seed,
+        "epochs": training.epochs,
+        "images": training.images,
+        "test_accuracy": last.test_accuracy,
+        "best_test_accuracy": max(epoch.test_accuracy for epoch in curve),
+        "train_accuracy": last.train_accuracy,
+        "images_per_second": training.images / seconds if seconds > 0 else None,
+        "nonzero_update_fraction": mean("nonzero_update_fraction"),
+        "pulses_per_image": mean("pulses_per_image"),
+        "refreshed_pairs_per_image": mean("refreshed_pairs_per_image"),
+        "cycles_per_image": mean("cycles_per_image"),
+        "skipped_fraction": mean("skipped_fraction"),
+        "device_time_s": training.device_time_s,
+        "curve": [dataclasses.asdict(epoch) for epoch in curve],
+    }
+
+
+def _write(training: "Training", summary: dict[str, Any], out: Path) -> list[Path]:
+    """Writes curve and counters; returns the files."""
+    from model.training import activity
+
+    name = training.config.name
+    record = {
+        "config": name,
+        "images": training.images,
+        "source": "model",
+        "test_accuracy": summary["test_accuracy"],
+        "train_accuracy": summary["train_accuracy"],
+        "counters": activity(training.unit.counters),
+    }
+    names = ["activity.json", "training.json", "training.png"]
+    with cli.staged(out) as stage:
+        folder = stage / name
+        folder.mkdir()
+        for file, content in zip(names, (record, summary), strict=False):
+            text = json_module.dumps(content, allow_nan=False, indent=1) + "\n"
+            (folder / file).write_text(text, encoding="utf-8")
+        _plot(training.config, training.curve, folder / names[2])
+    return [out / name / file for file in names]
+
+
+def _plot(config: "Config", curve: "list[Epoch]", path: Path) -> None:
+    """The curve as a picture: accuracies above, activity of the update below."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [epoch.epoch for epoch in curve]
+    figure = Figure(figsize=(7, 6), dpi=120, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    for label, field in (("test", "test_accuracy"), ("training", "train_accuracy")):
+        values = [100 * getattr(epoch, field) for epoch in curve]
+        above.plot(epochs, values, marker=".", label=f"{label}, last {values[-1]:.2f} %")
+    above.set_ylabel("accuracy, %")
+    above.set_title(f"{config.name}: training curve")
+    above.legend(loc="lower right")
+    below.semilogy(epochs, [e.pulses_per_image for e in curve], marker=".", label="pulses an image")
+    below.semilogy(
+        epochs,
+        [100 * e.nonzero_update_fraction for e in curve],
+        marker=".",
+        label="non-zero updates, % of all weights",
+    )
+    below.set_xlabel("epoch")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    below.legend(loc="upper right")
+    for axes in (above, below):
+        axes.grid(visible=True, alpha=0.3)
+    # Without the version of Matplotlib in it the picture is the same from machine to machine.
+    figure.savefig(path, metadata={"Software": None})
