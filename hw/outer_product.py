@@ -1,14 +1,20 @@
 """Outer product: walks the non-zero part of errors x activations, a word of lanes a cycle."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.layouts import product_word_layout, update_command_layout
 from hw.priority import encode, lowest, without_lowest
 from model.config import Config
 
-__all__ = ["OuterProduct", "error_code_word_layout", "nonzero_layout"]
+__all__ = [
+    "ErrorCodes",
+    "OuterProduct",
+    "error_code_word_layout",
+    "nonzero_error_layout",
+    "nonzero_layout",
+]
 
 
 def error_code_word_layout(config: Config) -> data.StructLayout:
@@ -27,6 +33,90 @@ def nonzero_layout(config: Config) -> data.ArrayLayout:
     """For each layer one flag a word of its activations: the word has a non-zero code."""
     n_layers = config.network.n_layers
     return data.ArrayLayout(unsigned(max(config.n_words(k) for k in range(n_layers))), n_layers)
+
+
+def nonzero_error_layout(config: Config) -> data.StructLayout:
+    """A unit with a non-zero update code."""
+    return data.StructLayout(
+        {
+            "unit": product_word_layout(config)["unit"].shape,
+            # -3..3, not 0.
+            "error": signed(3),
+        }
+    )
+
+
+class ErrorCodes(wiring.Component):
+    """Holds the update codes of one layer's errors and gives the non-zero ones, units rising.
+
+    Words of a vector come in order, ``last`` with the last of them; the first word of a vector
+    drops what the vector before it left. Each non-zero code is given once.
+
+    Timing: one word a cycle at ``i`` while ``enable`` is low, one unit a cycle at ``o`` while it is
+    high; a word that comes in the cycle before ``enable`` is among them.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    enable : In(1)
+        Give instead of take. High until ``o.valid`` is low, once it is high.
+    drop : In(1)
+        Forget the vector.
+    i : In(stream of error_code_word_layout)
+    o : Out(stream of nonzero_error_layout)
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "enable": In(1),
+                "drop": In(1),
+                "i": In(stream.Signature(error_code_word_layout(config))),
+                "o": Out(stream.Signature(nonzero_error_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        network, lanes = self.config.network, self.config.update.lanes
+        n_units = max(network.n_cols(layer) for layer in range(network.n_layers))
+        n_words = self.config.rows_to_words(n_units)
+
+        # The codes as three bit planes over the units, so that one-hot selection of a code is three
+        # wide AND-ORs; and a flag for each unit that is still to come.
+        planes = [Signal(n_units, name=f"errors_bit{bit}") for bit in range(3)]
+        pending = Signal(n_units)
+        fill = Signal(range(max(2, n_words)))
+        codes = self.i.payload.codes
+        m.d.comb += self.i.ready.eq(~self.enable)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += fill.eq(Mux(self.i.payload.last, 0, fill + 1))
+            with m.If(fill == 0):
+                m.d.sync += pending.eq(0)
+            with m.Switch(fill):
+                for word in range(n_words):
+                    with m.Case(word):
+                        for lane in range(min(lanes, n_units - word * lanes)):
+                            unit = word * lanes + lane
+                            m.d.sync += pending[unit].eq(codes[lane].any())
+                            m.d.sync += [planes[b][unit].eq(codes[lane][b]) for b in range(3)]
+
+        onehot = Signal(n_units)
+        m.d.comb += [
+            onehot.eq(lowest(pending)),
+            self.o.valid.eq(self.enable & pending.any()),
+            self.o.payload.unit.eq(encode(onehot)),
+            self.o.payload.error.eq(Cat((onehot & plane).any() for plane in planes).as_signed()),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += pending.eq(without_lowest(pending))
+        with m.If(self.drop):
+            m.d.sync += pending.eq(0)
+        return m
 
 
 class OuterProduct(wiring.Component):
@@ -101,26 +191,12 @@ class OuterProduct(wiring.Component):
         m = Module()
         config, network = self.config, self.config.network
         lanes, o = config.update.lanes, self.o.payload
-        n_units = max(network.n_cols(layer) for layer in range(network.n_layers))
 
-        # The error codes as three bit planes over the units, so that one-hot selection of a code is
-        # three wide AND-ORs; and a flag for each unit that is still to come.
-        planes = [Signal(n_units, name=f"errors_bit{bit}") for bit in range(3)]
-        pending_units = Signal(n_units)
-        fill = Signal(range(max(2, config.rows_to_words(n_units))))
-        codes = self.i_errors.payload.codes
-        m.d.comb += self.i_errors.ready.eq(~self.busy)
-        with m.If(self.i_errors.valid & self.i_errors.ready):
-            m.d.sync += fill.eq(Mux(self.i_errors.payload.last, 0, fill + 1))
-            with m.If(fill == 0):
-                m.d.sync += pending_units.eq(0)
-            with m.Switch(fill):
-                for word in range(config.rows_to_words(n_units)):
-                    with m.Case(word):
-                        for lane in range(min(lanes, n_units - word * lanes)):
-                            unit = word * lanes + lane
-                            m.d.sync += pending_units[unit].eq(codes[lane].any())
-                            m.d.sync += [planes[b][unit].eq(codes[lane][b]) for b in range(3)]
+        # Error codes come while no update runs.
+        m.submodules.error_codes = error_codes = ErrorCodes(config)
+        connect(m, flipped(self.i_errors), error_codes.i)
+        errors = error_codes.o
+        m.d.comb += error_codes.enable.eq(self.busy)
 
         # Cycle 0: take the command.
         words, shift = Signal.like(self.nonzero[0]), Signal(o.shift.shape())
@@ -137,23 +213,20 @@ class OuterProduct(wiring.Component):
                         m.d.sync += words.eq(self.nonzero[layer])
 
         # Cycle 1: choose a unit, whenever the unit before it is at its last word.
-        advance, load = Signal(), Signal()
-        unit_onehot, pending_words = Signal(n_units), Signal.like(words)
+        advance = Signal()
+        pending_words = Signal.like(words)
         unit, unit_valid, negated_error = Signal(o.unit.shape()), Signal(), Signal(signed(3))
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
-            load.eq(self.busy & advance & ~without_lowest(pending_words).any()),
-            unit_onehot.eq(lowest(pending_units)),
+            errors.ready.eq(advance & ~without_lowest(pending_words).any()),
+            error_codes.drop.eq(self.busy & ~words.any()),
         ]
-        error = Signal(signed(3))
-        m.d.comb += [error[b].eq((unit_onehot & planes[b]).any()) for b in range(3)]
-        with m.If(load):
+        with m.If(errors.ready):
             m.d.sync += [
-                pending_units.eq(Mux(words.any(), without_lowest(pending_units), 0)),
-                unit.eq(encode(unit_onehot)),
-                unit_valid.eq(pending_units.any() & words.any()),
-                negated_error.eq(-error),
-                pending_words.eq(Mux(pending_units.any(), words, 0)),
+                unit.eq(errors.payload.unit),
+                unit_valid.eq(errors.valid & words.any()),
+                negated_error.eq(-errors.payload.error),
+                pending_words.eq(Mux(errors.valid, words, 0)),
             ]
         with m.Elif(advance):
             m.d.sync += pending_words.eq(without_lowest(pending_words))
@@ -191,6 +264,6 @@ class OuterProduct(wiring.Component):
             *(o.products[lane].eq(self.codes[lane] * error_at_o) for lane in range(lanes)),
         ]
 
-        with m.If(self.busy & advance & ~unit_valid & ~(pending_units.any() & words.any())):
+        with m.If(self.busy & advance & ~unit_valid & ~(errors.valid & words.any())):
             m.d.sync += self.busy.eq(0)
         return m

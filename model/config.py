@@ -503,9 +503,9 @@ class Config:
         for layer in range(self.network.n_layers):
             _require(
                 self.rows_to_words(self.network.n_rows(layer)) <= 256,
-                f"update.lanes = {self.update.lanes} is too few for the {self.network.n_rows(layer)} "
-                f"rows of layer "
-                f"{layer}: at most 256 words of lanes are allowed.",
+                f"update.lanes = {self.update.lanes} is too few for the "
+                f"{self.network.n_rows(layer)} rows of layer {layer}: at most 256 words of lanes "
+                "are allowed.",
             )
 
     # Derived numbers
