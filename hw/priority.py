@@ -5,7 +5,8 @@ Functions on values, for use inside ``elaborate``. They are written with whole-v
 and a simulator a handful of machine instructions a word.
 """
 
-from amaranth.hdl import Cat, Const, Value, ValueCastable
+from amaranth.hdl import Cat, Const, Value
+from amaranth.lib import data
 
 __all__ = ["encode", "lowest", "select", "without_lowest"]
 
@@ -35,13 +36,13 @@ def encode(onehot: Value) -> Value:
     return Cat((onehot & Const(mask, len(onehot))).any() for mask in masks)
 
 
-def select(onehot: Value, values: "list[Value] | ValueCastable") -> Value:
+def select(onehot: Value, values: data.View) -> Value:
     """``values[index of the set bit of onehot]``, unsigned; 0 where none is set.
 
     AND-OR by bit planes: bit b of the result is the OR over k of ``onehot[k] & values[k][b]``.
-    ``values`` are as many as ``onehot`` has bits and equally wide.
+    ``values``: an array of as many elements as ``onehot`` has bits.
     """
-    columns = [Value.cast(values[index]) for index in range(len(onehot))]  # type: ignore[index]
+    columns = [Value.cast(values[index]) for index in range(len(onehot))]
     return Cat(
         (onehot & Cat(column[bit] for column in columns)).any() for bit in range(len(columns[0]))
     )
