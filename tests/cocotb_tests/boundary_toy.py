@@ -5,25 +5,45 @@ Every ``period`` cycles it gives a new ``drive`` vector and a ``start`` strobe, 
 other.
 """
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+
+from cocotb_tests.bench import Field, MemoryProbe, Probe
+
+
+def toy_probes(toy):
+    """Every write of a row, and the rows on demand."""
+    width = 32 * toy.n_codes
+    address = Field(expression="dut.write__addr", width=(toy.depth - 1).bit_length())
+    data_field = Field(expression="dut.write__data", width=width)
+    return (
+        Probe(
+            name="writes",
+            strobe="dut.write__en",
+            fields=(Field(expression="cycle", width=64), address, data_field),
+        ),
+        MemoryProbe(name="rows", memory="dut.rows.mem", depth=toy.depth, width=width),
+    )
+
+
+def toy_parameters(toy, **changes):
+    """What the toy's bench is told."""
+    names = ("n_drive", "n_codes", "code_bits", "depth", "period")
+    return {name: getattr(toy, name) for name in names} | {"products": 10, "seed": 1} | changes
 
 
 class BoundaryToy(wiring.Component):
     """Product k (0, 1, ...) drives ``(k + line) % 256``; the codes go to rows 0 .. depth-1 in
     turn, row k % depth."""
 
-    def __init__(
-        self, *, n_drive=37, n_codes=8, code_bits=9, depth=4, period=30, latency=13, fault=False
-    ):
+    def __init__(self, *, n_drive=37, n_codes=8, code_bits=9, depth=4, period=30, latency=13):
         self.n_drive = n_drive
         self.n_codes = n_codes
         self.code_bits = code_bits
         self.depth = depth
         self.period = period
         self.latency = latency
-        self.fault = fault
         super().__init__(
             {
                 "go": In(1),
@@ -47,8 +67,10 @@ class BoundaryToy(wiring.Component):
         row = Signal(range(self.depth))
         held = Signal(data.ArrayLayout(signed(self.code_bits), self.n_codes))
         m.d.comb += [self.drive.eq(drive), read.addr.eq(row), read.en.eq(1), write.addr.eq(row)]
+        # A memory wakes up with anything in it: the first round does not look at it.
+        fresh = Signal(init=1)
         for lane in range(self.n_codes):
-            m.d.comb += write.data[lane].eq(read.data[lane] + held[lane] + int(self.fault))
+            m.d.comb += write.data[lane].eq(Mux(fresh, 0, read.data[lane]) + held[lane])
         m.d.comb += write.en.eq(count == self.latency + 2)
         m.d.sync += self.start.eq(0)
         with m.If(self.go):
@@ -56,7 +78,7 @@ class BoundaryToy(wiring.Component):
             with m.If(count == self.period - 1):
                 m.d.sync += [count.eq(0), row.eq(row + 1)]
                 with m.If(row == self.depth - 1):
-                    m.d.sync += row.eq(0)
+                    m.d.sync += [row.eq(0), fresh.eq(0)]
             with m.If(count == 0):
                 m.d.sync += [self.start.eq(1), first.eq(0)]
                 with m.If(~first):

@@ -1,0 +1,39 @@
+"""Builds of simulators, made once and shared by tests, workers and later runs."""
+
+from pathlib import Path
+
+import pytest
+
+from cocotb_tests import simulator
+from hw import verilog
+from tests.cocotb_tests.boundary_toy import BoundaryToy, toy_probes
+
+BUILD_DIR = Path(__file__).parents[2] / "build" / "test"
+
+
+@pytest.fixture(scope="session")
+def build_dir():
+    """Where builds lie; equal Verilog is found again in the next run of the tests."""
+    return BUILD_DIR
+
+
+@pytest.fixture(scope="session")
+def simulate():
+    """A function from a component and its top's name to the build that simulates it."""
+
+    def build(component, top, **options):
+        path = BUILD_DIR / top / f"{top}.v"
+        unit = verilog.emit_component(component, top=top, path=path)
+        return simulator.build(unit, cache_dir=BUILD_DIR, **options)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def toy():
+    return BoundaryToy()
+
+
+@pytest.fixture(scope="session")
+def toy_simulation(simulate, toy):
+    return simulate(toy, "boundary_toy", probes=toy_probes(toy))
