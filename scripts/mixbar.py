@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from scripts import cli, config, configs, data, emit, report, train
+from scripts import cli, config, configs, data, emit, infer, report, train
 
 __all__ = ["app", "main"]
 
@@ -19,6 +19,7 @@ Try, in this order:
   mixbar config tiny_mca > mine.toml    a configuration to change and to use as CONFIG
   mixbar emit tiny_mca                  the Verilog of its digital unit
   mixbar train mca_mlp                  train on the model, with all device physics
+  mixbar infer mca_mlp --after 30d      accuracy of the trained arrays a month later
   mixbar report mca_mlp                 energy, time and area, as a page with every source
   mixbar data mnist                     the full MNIST set (a sample ships with the project)
 
@@ -40,6 +41,7 @@ app.command("data")(data.data)
 app.command("emit")(emit.emit)
 app.command("report")(report.report)
 app.command("train")(train.train)
+app.command("infer")(infer.infer)
 
 
 @app.callback()
