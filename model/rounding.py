@@ -9,8 +9,8 @@ __all__ = ["saturate", "shift_round"]
 def shift_round(value: int, shift: int) -> int:
     """``value / 2**shift``, rounded half away from zero.
 
-    ``value``: any int64 with ``|value| + 2**(shift-1) < 2**63``; ``shift``: 0..62. Gateware: adds half to the
-    magnitude, shifts right, restores the sign.
+    ``value``: any int64 with ``|value| + 2**(shift-1) < 2**63``; ``shift``: 0..62. Gateware: adds
+    half to the magnitude, shifts right, restores the sign.
     """
     if shift == 0:
         return value
