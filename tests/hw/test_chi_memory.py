@@ -226,3 +226,31 @@ def test_full_size() -> None:
     addresses = [0, 1, 6249, 6250, 6329]
     words = random_words(mca_mlp, 30, seed=4, addresses=addresses)
     run(mca_mlp, words, addresses=addresses + [17])
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3])
+def test_lowered_epsilon_waits_for_the_next_hit(distance: int) -> None:
+    """A lane above a lowered threshold gives its pulses when it is hit itself, not before."""
+    dut = ChiMemory(tiny_mca)
+    lanes = tiny_mca.update.lanes
+    only = [[int(lane == k) for lane in range(lanes)] for k in range(2)]
+    other = product(tiny_mca, 30, only[1], 0)
+    words = [product(tiny_mca, 3, only[1], 0), *[other] * (distance - 1)]
+    words.append(product(tiny_mca, 3, only[0], 0))
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.epsilon_log2, 8)
+        await put(ctx, dut.i, [product(tiny_mca, 3, [5] * lanes, 5)])  # 160 of 256
+        while ctx.get(dut.busy):
+            await ctx.tick()
+        ctx.set(dut.epsilon_log2, 6)
+        await put(ctx, dut.i, words)
+
+    async def consumer(ctx: Any) -> None:
+        pulses = await get(ctx, dut.o, 2)
+        assert [item["counts"] for item in pulses] == [
+            [0, 2] + [0] * (lanes - 2),
+            [2] + [0] * (lanes - 1),
+        ]
+
+    simulate(dut, bench, consumer)
