@@ -87,7 +87,9 @@ class ChiMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth, lanes = self.config.chi_depth, self.config.update.lanes
-        m.submodules.rows = rows = memory.Memory(shape=self.row_shape, depth=depth, init=[])
+        m.submodules.rows = self.rows = rows = memory.Memory(
+            shape=self.row_shape, depth=depth, init=[]
+        )
         read, write = rows.read_port(), rows.write_port(granularity=1)
 
         clearing, cleared = Signal(init=1), Signal(range(depth))
