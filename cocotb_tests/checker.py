@@ -17,10 +17,10 @@ from cocotb_tests.boundary import BACKWARD, FORWARD, READ
 from model.activity import PHASES, Activity
 from model.arrays import new_arrays
 from model.config import Config
-from model.frames import Result
 from model.devices import RESET, SET
+from model.frames import Result
 from model.pulse_scheduler import MINUS, PLUS, expand
-from model.unit import Settings, UnitState, infer_image, new_unit, train_image
+from model.unit import Settings, UnitState, infer_image, new_unit, settings, train_image
 
 __all__ = ["Checker", "Mismatch", "Observation", "Pulse", "Transaction"]
 
@@ -104,6 +104,13 @@ class Checker:
         self.compared = dict.fromkeys(
             ("adc_codes", "activations", "errors", "chi_words", "pulses", "cycles"), 0
         )
+
+    def warm_up(self) -> None:
+        """Compiles the model, or loads what was compiled before, without changing this checker."""
+        other = Checker(self.config, seed=0)
+        image = np.zeros(self.config.network.layers[0], np.uint8)
+        train_image(other.unit, other.states, settings(self.config), image, 0)
+        infer_image(other.unit, other.states, image)
 
     def check(
         self,

@@ -32,7 +32,7 @@ class CosimResult:
     compared: dict[str, int]
     """How many values of each kind were equal."""
     cycles_per_image: dict[str, Any]
-    """mean, max, by_phase."""
+    """mean, max, by_phase; of the images behind the warm-up."""
     accuracy: float
     """Fraction of the images that were classified correctly, each before its update."""
     images_per_second: float
@@ -57,6 +57,7 @@ def cosimulate(
     out_dir: Path,
     seed: int = 1,
     train: bool = True,
+    warm_up: int = 0,
     waves: bool = False,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
@@ -76,6 +77,8 @@ def cosimulate(
         Seed of the arrays.
     train
         Whether to train or only to classify.
+    warm_up
+        So many images at the start are compared, but left out of the cycle statistics.
     waves
         Whether to write a VCD.
     on_progress
@@ -111,7 +114,9 @@ def cosimulate(
             waves=waves,
         )
     done = max(1, found["images"])
-    by_phase = {phase: found["cycles"][phase] / done for phase in PHASES}
+    cycles = np.array(found["cycles"], dtype=np.int64).reshape(-1, len(PHASES))[warm_up:]
+    if len(cycles) == 0:
+        cycles = np.zeros((1, len(PHASES)), dtype=np.int64)
     return CosimResult(
         config=config.name,
         images=found["images"],
@@ -119,9 +124,9 @@ def cosimulate(
         mismatch=found["mismatch"],
         compared=found["compared"],
         cycles_per_image={
-            "mean": sum(by_phase.values()),
-            "max": found["cycles_max"],
-            "by_phase": by_phase,
+            "mean": float(cycles.sum(axis=1).mean()),
+            "max": int(cycles.sum(axis=1).max()),
+            "by_phase": dict(zip(PHASES, cycles.mean(axis=0).tolist(), strict=True)),
         },
         accuracy=found["correct"] / done,
         images_per_second=found["images"] / found["seconds"],

@@ -21,7 +21,7 @@ from cocotb_tests.signals import read_signed, read_unsigned, write
 from cocotb_tests.unit_probes import UnitProbes
 from hw.layouts import pulse_request_layout
 from hw.registers import register_table
-from model.activity import PHASES, Activity
+from model.activity import Activity
 from model.arrays import new_arrays
 from model.config import Config, from_toml
 from model.frames import image_frame, parse_result
@@ -63,8 +63,7 @@ class UnitBench:
         self.train = True
         self.done = 0
         self.correct = 0
-        self.cycles = np.zeros(4, np.int64)
-        self.cycles_max = 0
+        self.cycles: list[list[int]] = []
         self.seen = Observation()
         self.beats: list[npt.NDArray[np.uint8]] = []
         self.counters = np.zeros(len(Activity), np.int64)
@@ -230,11 +229,12 @@ class UnitBench:
         seen, unpack = self.seen, self.unpack
         self.seen = Observation()
         phases = slice(Activity.CYCLES_FORWARD, Activity.CYCLES_UPDATE + 1)
-        seen.cycles = counters[phases] - self.counters[phases]
+        cycles = counters[phases] - self.counters[phases]
         self.counters = counters
         if self.done == 0:
             # The counters are read in the last cycle of each image, before it is counted.
-            seen.cycles[-1] += 1
+            cycles[-1] += 1
+        seen.cycles = cycles.tolist()
         seen.activations = unpack.activations(probes.take("activations"))
         seen.errors = unpack.errors(probes.take("errors"))
         scaled = probes.take("scaled")
@@ -244,10 +244,8 @@ class UnitBench:
         seen.chi_addresses, seen.chi_words = unpack.chi_addresses(chi), unpack.chi_words(chi)
         image, label = self.images[self.done], int(self.labels[self.done])
         self.checker.check(image, label, self.run_settings if self.train else None, seen)
-        total = int(seen.cycles.sum())
-        self.boundary.end_image(total)
-        self.cycles += seen.cycles
-        self.cycles_max = max(self.cycles_max, total)
+        self.boundary.end_image(sum(seen.cycles))
+        self.cycles.append(list(seen.cycles))
         outputs = self.checker.unit.trace.activations[-1][: self.config.network.layers[-1]]
         self.correct += int(outputs.argmax()) == label
         self.done += 1
@@ -278,13 +276,11 @@ class UnitBench:
         cycles = int(self.dut.cycle.value) - start_cycle
         if self.failure is None:
             await self._check_end()
-        phases = dict(zip(PHASES, self.cycles.tolist(), strict=True))
         return {
             "images": self.done,
             "correct": self.correct,
             "compared": self.checker.compared,
-            "cycles": phases,
-            "cycles_max": self.cycles_max,
+            "cycles": self.cycles,
             "seconds": seconds,
             "simulated_cycles": cycles,
             "counters": {
@@ -319,6 +315,7 @@ async def run_images(dut: Any) -> None:
     given = parameters()
     config = from_toml(given["config"])
     checker = Checker(config, given["seed"])
+    checker.warm_up()
     bench = UnitBench(dut, config, checker, new_arrays(config, given["seed"]))
     with np.load(given["images"], allow_pickle=False) as archive:
         bench.images, bench.labels = archive["images"], archive["labels"]

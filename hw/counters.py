@@ -1,7 +1,6 @@
 """Activity counters: what the unit did, for the host and for the energy estimator."""
 
-from amaranth.hdl import Array, Const, Module, Signal, unsigned
-from amaranth.hdl._ast import ShapeLike
+from amaranth.hdl import Array, Const, Module, Mux, ShapeLike, Signal, ValueLike, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +10,9 @@ from model.activity import Activity
 from model.config import Config
 
 __all__ = ["COUNTER_BITS", "Counters", "DriveMeter"]
+
+PHASE_ORDER = (Phase.FORWARD, Phase.ERROR, Phase.BACKWARD, Phase.UPDATE)
+"""The phases that count to an image, in the order of their counters."""
 
 COUNTER_BITS = 64
 """Width of every counter: none overflows in the life of a chip."""
@@ -111,8 +113,10 @@ class Counters(wiring.Component):
     -------
     phase : ``In(Phase)``, done, skipped, scaled_done : ``In(1)``
         Of the sequencer; ``skipped`` is looked at in the cycle of ``done``.
-    command : ``In(1)``, layer, direction
-        A transaction of an array was accepted in this cycle.
+    product : ``In(1)``, layer, direction
+        A product was begun in this cycle, on the array of ``layer``.
+    read : ``In(1)``, read_layer
+        A row read was begun in this cycle; on another array a product may begin with it.
     error_layer : ``In``
         Layer of the errors that ``scaled_done`` ends.
     lines, cycles : ``In``
@@ -137,9 +141,11 @@ class Counters(wiring.Component):
                 "done": In(1),
                 "skipped": In(1),
                 "scaled_done": In(1),
-                "command": In(1),
+                "product": In(1),
                 "layer": In(layer),
                 "direction": In(Direction),
+                "read": In(1),
+                "read_layer": In(layer),
                 "error_layer": In(layer),
                 "lines": In(range(2 * n_lines + 1)),
                 "cycles": In(range(2 * n_lines * 255 + 1)),
@@ -159,48 +165,40 @@ class Counters(wiring.Component):
         network = self.config.network
         layers = range(network.n_layers)
 
-        def count(activity: Activity, condition: object, amount: object = 1) -> None:
-            counter = self.counters[activity]
-            with m.If(condition):
-                m.d.sync += counter.eq(counter + amount)
+        def count(activity: Activity, amount: ValueLike) -> None:
+            m.d.sync += self.counters[activity].eq(self.counters[activity] + amount)
 
-        def by_layer(amounts: list[int]) -> object:
-            return Array(Const(amount) for amount in amounts)
+        def by_layer(amounts: list[int], layer: ValueLike) -> ValueLike:
+            return Array(Const(amount) for amount in amounts)[layer]
 
-        units = by_layer([network.n_cols(k) for k in layers])
-        col_codes = by_layer([network.n_cols(k) * self.config.row_tiles(k) for k in layers])
-        row_codes = by_layer([network.n_rows(k) * self.config.col_tiles(k) for k in layers])
-        read_cycles = self.config.array.read_integration_cycles
-        is_forward = self.command & (self.direction == Direction.FORWARD)
-        is_backward = self.command & (self.direction == Direction.BACKWARD)
-        is_read = self.command & (self.direction == Direction.READ)
+        units = [network.n_cols(k) for k in layers]
+        col_codes = [network.n_cols(k) * self.config.row_tiles(k) for k in layers]
+        row_codes = [network.n_rows(k) * self.config.col_tiles(k) for k in layers]
+        is_forward = self.product & (self.direction == Direction.FORWARD)
+        is_backward = self.product & (self.direction == Direction.BACKWARD)
 
         count(Activity.IMAGES, self.done)
         count(Activity.SKIPPED_IMAGES, self.done & self.skipped)
-        for phase in (Phase.FORWARD, Phase.ERROR, Phase.BACKWARD, Phase.UPDATE):
-            count(Activity(Activity.CYCLES_FORWARD + phase.value), self.phase == phase)
+        for index, phase in enumerate(PHASE_ORDER):
+            count(Activity(Activity.CYCLES_FORWARD + index), self.phase == phase)
         count(Activity.FORWARD_PRODUCTS, is_forward)
         count(Activity.BACKWARD_PRODUCTS, is_backward)
-        count(Activity.ROW_READS, is_read)
-        count(Activity.DRIVEN_LINES, 1, self.lines + is_read)
-        with m.If(is_read):
-            count(Activity.DRIVE_CYCLES, 1, self.cycles + read_cycles)
-        with m.Else():
-            count(Activity.DRIVE_CYCLES, 1, self.cycles)
-        with m.If(is_backward):
-            count(Activity.CONVERSIONS, 1, row_codes[self.layer])
-        with m.Elif(self.command):
-            # A read converts the columns of the one tile that holds the row.
-            with m.If(is_read):
-                count(Activity.CONVERSIONS, 1, units[self.layer])
-            with m.Else():
-                count(Activity.CONVERSIONS, 1, col_codes[self.layer])
-        count(Activity.ACTIVATIONS, is_forward, units[self.layer])
-        count(Activity.ERRORS, self.scaled_done, units[self.error_layer])
-        count(Activity.CHI_WORDS, self.product_valid)
+        count(Activity.ROW_READS, self.read)
+        count(Activity.DRIVEN_LINES, self.lines + self.read)
+        read_cycles = self.config.array.read_integration_cycles
+        count(Activity.DRIVE_CYCLES, self.cycles + Mux(self.read, read_cycles, 0))
+        # A read converts the columns of the one tile that holds the row.
         count(
-            Activity.CHI_LANES, self.product_valid, sum(product != 0 for product in self.products)
+            Activity.CONVERSIONS,
+            Mux(is_forward, by_layer(col_codes, self.layer), 0)
+            + Mux(is_backward, by_layer(row_codes, self.layer), 0)
+            + Mux(self.read, by_layer(units, self.read_layer), 0),
         )
+        count(Activity.ACTIVATIONS, Mux(is_forward, by_layer(units, self.layer), 0))
+        count(Activity.ERRORS, Mux(self.scaled_done, by_layer(units, self.error_layer), 0))
+        count(Activity.CHI_WORDS, self.product_valid)
+        lanes = sum((product != 0 for product in self.products), start=Const(0))
+        count(Activity.CHI_LANES, Mux(self.product_valid, lanes, 0))
         count(Activity.PULSE_WORDS, self.pulse_word)
         count(Activity.SET_PULSES, self.set_pulse)
         count(Activity.RESET_PULSES, self.reset_pulse)

@@ -1,6 +1,6 @@
 """Digital unit: everything between the host's buses and the arrays' ports. It only wires."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -154,7 +154,6 @@ class DigitalUnit(wiring.Component):
     def _connect_arrays(self, m: Module) -> None:
         """Arrays to their read-outs; commands from the sequencer and the refresh controller."""
         sequencer, refresh = self.sequencer, self.refresh_controller
-        self.accepted = [Signal(name=f"accepted_{layer}") for layer in self.layers]
         for layer, read_out in enumerate(self.read_outs):
             array = getattr(self, f"array_{layer}")
             from_sequencer = sequencer.read_command & (sequencer.layer == layer)
@@ -168,7 +167,6 @@ class DigitalUnit(wiring.Component):
                 read_out.col_codes.eq(array.col_codes),
                 read_out.row_codes.eq(array.row_codes),
                 read_out.i_command.valid.eq(from_sequencer | from_refresh),
-                self.accepted[layer].eq(read_out.i_command.valid & read_out.i_command.ready),
             ]
             # The two never ask for the same array: refresh uses those that the image does not.
             with m.If(from_refresh):
@@ -418,11 +416,11 @@ class DigitalUnit(wiring.Component):
             counters.lines.eq(image.lines + forward.lines + backward.lines),
             counters.cycles.eq(image.cycles + forward.cycles + backward.cycles),
         ]
-        command = Cat(self.accepted)
-        m.d.comb += counters.command.eq(command.any())
-        for layer, read_out in enumerate(self.read_outs):
-            with m.If(self.accepted[layer]):
-                m.d.comb += [
-                    counters.layer.eq(layer),
-                    counters.direction.eq(read_out.direction),
-                ]
+        refresh = self.refresh_controller
+        m.d.comb += [
+            counters.product.eq(is_product),
+            counters.layer.eq(sequencer.layer),
+            counters.direction.eq(sequencer.direction),
+            counters.read.eq(refresh.o_commands.valid & refresh.o_commands.ready),
+            counters.read_layer.eq(refresh.o_commands.p.layer),
+        ]

@@ -1,6 +1,6 @@
 """Sequencer: the order of one image's phases."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, ValueLike, signed, unsigned
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -160,10 +160,10 @@ class Sequencer(wiring.Component):
             self.zero_codes & (self.skip_policy == SkipMode.ZERO_CODES)
         )
 
-        def offer_command(direction: Direction, wait: object) -> None:
+        def offer_command(direction: ValueLike, wait: ValueLike) -> None:
             m.d.comb += [
                 self.direction.eq(direction),
-                self.read_command.eq(~commanded & ~wait),
+                self.read_command.eq(~(commanded | wait)),
             ]
             with m.If(self.read_command & self.read_accepted):
                 m.d.sync += commanded.eq(1)
@@ -248,7 +248,9 @@ class Sequencer(wiring.Component):
                     m.next = "LOAD"
         return m
 
-    def _command_update(self, m: Module, update_shift: UpdateShift, worth_updating: object) -> None:
+    def _command_update(
+        self, m: Module, update_shift: UpdateShift, worth_updating: ValueLike
+    ) -> None:
         with m.If(worth_updating):
             m.d.sync += [
                 self.update_command.valid.eq(1),

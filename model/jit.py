@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numba.core.config
 import platformdirs
 
 __all__ = ["njit"]
@@ -43,7 +44,7 @@ def _cache_folder() -> Path:
 
 # Without a writable cache folder numba looks for a place of its own.
 with contextlib.suppress(OSError):
-    numba.config.CACHE_DIR = str(_cache_folder())
+    setattr(numba.core.config, "CACHE_DIR", str(_cache_folder()))  # noqa: B010 (untyped module)
 
 
 def njit(function: F) -> F:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from scripts import cli, config, configs, data, emit, infer, report, train
+from scripts import bench, cli, config, configs, cosim, data, emit, infer, report, train
 
 __all__ = ["app", "main"]
 
@@ -18,9 +18,11 @@ Try, in this order:
   mixbar configs                        what can be built, in one line each
   mixbar config tiny_mca > mine.toml    a configuration to change and to use as CONFIG
   mixbar emit tiny_mca                  the Verilog of its digital unit
+  mixbar cosim mca_mlp --images 200     train it in Verilator beside the model, compare all
   mixbar train mca_mlp                  train on the model, with all device physics
   mixbar infer mca_mlp --after 30d      accuracy of the trained arrays a month later
   mixbar report mca_mlp                 energy, time and area, as a page with every source
+  mixbar bench mca_mlp                  speed of this machine, against a plain NumPy loop
   mixbar data mnist                     the full MNIST set (a sample ships with the project)
 
 Every verb takes --help. With --json a verb prints one JSON object to standard output;
@@ -35,8 +37,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.command("bench")(bench.bench)
 app.command("configs")(configs.configs)
 app.command("config")(config.config)
+app.command("cosim")(cosim.cosim)
 app.command("data")(data.data)
 app.command("emit")(emit.emit)
 app.command("report")(report.report)
