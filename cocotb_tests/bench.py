@@ -8,13 +8,22 @@ ports are visible to Python: making all signals public, cocotb's usual choice, c
 four in speed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hw.verilog import Port
 
-__all__ = ["BENCH", "Field", "MemoryProbe", "Probe", "write_bench"]
+__all__ = [
+    "BENCH",
+    "Field",
+    "Instrument",
+    "Loader",
+    "MemoryProbe",
+    "Player",
+    "Probe",
+    "write_bench",
+]
 
 #: Name of the bench's module, what cocotb calls the top level.
 BENCH = "bench"
@@ -68,6 +77,44 @@ class MemoryProbe:
     """Bits of a row."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Player:
+    """Plays records that Python gave beforehand into an input stream of the unit, one a transfer,
+    without waking Python; see :func:`cocotb_tests.probes.give`."""
+
+    name: str
+    """An identifier."""
+
+    valid: str
+    """Port that is high while a record is offered."""
+
+    ready: str
+    """Port that takes it."""
+
+    data: tuple[str, ...]
+    """Ports that carry it, the first in the lowest words of a record, each in whole words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loader:
+    """Puts records that Python gave beforehand into registers or a memory of the unit, when Python
+    raises the bench's input ``load_<name>`` while the unit stands still; see
+    :func:`cocotb_tests.probes.give`."""
+
+    name: str
+    """An identifier."""
+
+    targets: tuple[Field, ...]
+    """The registers, one record in all; or one memory, one record a row."""
+
+    depth: int = 0
+    """Rows of the memory; 0 for registers."""
+
+
+Instrument = Probe | MemoryProbe | Player | Loader
+"""What a bench can hold beside the unit."""
+
+
 def _words(width: int) -> int:
     return -(-width // WORD_BITS)
 
@@ -82,24 +129,97 @@ def _record(fields: Sequence[Field]) -> str:
     return "{" + ", ".join(_pad(field.expression, field.width) for field in reversed(fields)) + "}"
 
 
-def _record_words(probe: Probe | MemoryProbe) -> int:
-    if isinstance(probe, MemoryProbe):
-        return _words(probe.width)
-    return sum(_words(field.width) for field in probe.fields)
+def _record_words(probe: Instrument, widths: Mapping[str, int]) -> int:
+    match probe:
+        case MemoryProbe():
+            return _words(probe.width)
+        case Player():
+            return sum(_words(widths[port]) for port in probe.data)
+        case Loader():
+            return sum(_words(target.width) for target in probe.targets)
+        case Probe():
+            return sum(_words(field.width) for field in probe.fields)
+
+
+def _slices(fields: Sequence[Field]) -> list[tuple[str, str]]:
+    """Each field's expression and its part of a ``record``."""
+    parts, first = [], 0
+    for field in fields:
+        parts.append((field.expression, f"record[{first + field.width - 1}:{first}]"))
+        first += _words(field.width) * WORD_BITS
+    return parts
+
+
+def _pop_import(index: int, bits: int) -> str:
+    function = f"mixbar_probe_pop_{index}"
+    return f'  import "DPI-C" function bit {function}(output bit [{bits - 1}:0] record);'
+
+
+def _player_verilog(player: Player, index: int, bits: int, fields: Sequence[Field]) -> list[str]:
+    assigns = [
+        f"  assign \\{port} = record_{index}{part.removeprefix('record')};"
+        for port, part in _slices(fields)
+    ]
+    return [
+        _pop_import(index, bits),
+        f"  bit [{bits - 1}:0] record_{index};",
+        f"  bit valid_{index} = 1'b0;",
+        f"  assign \\{player.valid} = valid_{index};",
+        *assigns,
+        "  always @(posedge clk)",
+        f"    if (rst) valid_{index} <= 1'b0;",
+        f"    else if (!valid_{index} || \\{player.ready} ) begin",
+        f"      bit [{bits - 1}:0] next;",
+        f"      valid_{index} <= mixbar_probe_pop_{index}(next);",
+        f"      record_{index} <= next;",
+        "    end",
+    ]
+
+
+def _loader_verilog(loader: Loader, index: int, bits: int) -> list[str]:
+    body = [f"      {target} <= {part};" for target, part in _slices(loader.targets)]
+    loop = []
+    if loader.depth:
+        loop = [f"    for (int row = 0; row < {loader.depth}; row = row + 1)"]
+        body = [line.replace(" <= ", "[row] <= ", 1) for line in body]
+    return [
+        _pop_import(index, bits),
+        f"  always @(posedge load_{loader.name})",
+        *loop,
+        f"    begin : load_record_{index}",
+        f"      bit [{bits - 1}:0] record;",
+        f"      void'(mixbar_probe_pop_{index}(record));",
+        *body,
+        "    end",
+    ]
 
 
 def _range(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
 
-def _bench_verilog(top: str, ports: Sequence[Port], probes: Sequence[Probe | MemoryProbe]) -> str:
-    dumps = [probe for probe in probes if isinstance(probe, MemoryProbe)]
+def _strobes(probes: Sequence[Instrument]) -> list[str]:
+    """The bench's inputs beside the unit's: what Python raises to dump and to load."""
+    dumps = [f"dump_{probe.name}" for probe in probes if isinstance(probe, MemoryProbe)]
+    return dumps + [f"load_{probe.name}" for probe in probes if isinstance(probe, Loader)]
+
+
+def _played(probes: Sequence[Instrument]) -> set[str]:
+    """The unit's ports that players drive."""
+    players = [probe for probe in probes if isinstance(probe, Player)]
+    return {port for player in players for port in (player.valid, *player.data)}
+
+
+def _bench_verilog(top: str, ports: Sequence[Port], probes: Sequence[Instrument]) -> str:
+    widths = {port.name: port.width for port in ports}
+    played = _played(probes)
     outside = ["  input wire rst"]
     outside += [
         f"  {'input' if port.is_input else 'output'} wire {_range(port.width)}\\{port.name} "
         for port in ports
+        if port.name not in played
     ]
-    outside += [f"  input wire dump_{probe.name}" for probe in dumps]
+    outside += [f"  input wire {strobe}" for strobe in _strobes(probes)]
     connections = [".clk(clk)", ".rst(rst)"] + [
         f".\\{port.name} (\\{port.name} )" for port in ports
     ]
@@ -112,13 +232,22 @@ def _bench_verilog(top: str, ports: Sequence[Port], probes: Sequence[Probe | Mem
         "  always #0.5 clk = ~clk;",
         "  reg [63:0] cycle = 64'd0;",
         "  always @(posedge clk) cycle <= cycle + 64'd1;",
+        *(f"  wire {_range(widths[name])}\\{name} ;" for name in widths if name in played),
         f"  {top} dut (",
         ",\n".join(f"    {connection}" for connection in connections),
         "  );",
     ]
     for index, probe in enumerate(probes):
         function = f"mixbar_probe_push_{index}"
-        bits = _record_words(probe) * WORD_BITS
+        bits = _record_words(probe, widths) * WORD_BITS
+        match probe:
+            case Player():
+                fields = [Field(expression=port, width=widths[port]) for port in probe.data]
+                lines += _player_verilog(probe, index, bits, fields)
+                continue
+            case Loader():
+                lines += _loader_verilog(probe, index, bits)
+                continue
         lines.append(f'  import "DPI-C" function void {function}(input bit [{bits - 1}:0] record);')
         if isinstance(probe, MemoryProbe):
             row = _pad(f"{probe.memory}[row]", probe.width)
@@ -135,17 +264,21 @@ def _bench_verilog(top: str, ports: Sequence[Port], probes: Sequence[Probe | Mem
     return "\n".join(lines) + "\n"
 
 
-def _public(ports: Sequence[Port], probes: Sequence[Probe | MemoryProbe]) -> str:
+def _public(ports: Sequence[Port], probes: Sequence[Instrument]) -> str:
     """Verilator's control file: which signals Python may read (rd), which write too (rw)."""
+    played = _played(probes)
     access = [("clk", "rd"), ("cycle", "rd"), ("rst", "rw")]
-    access += [(port.name, "rw" if port.is_input else "rd") for port in ports]
-    access += [(f"dump_{probe.name}", "rw") for probe in probes if isinstance(probe, MemoryProbe)]
+    access += [
+        (port.name, "rw" if port.is_input else "rd") for port in ports if port.name not in played
+    ]
+    access += [(strobe, "rw") for strobe in _strobes(probes)]
     lines = [f'public_flat_{kind} -module "{BENCH}" -var "{name}"' for name, kind in access]
     return "\n".join(["`verilator_config", *lines]) + "\n"
 
 
 _PROBES_HEAD = """\
-// Records of the probes, kept until Python takes them.
+// Records of the probes, kept until Python takes them, and of players and loaders, kept until the
+// design takes them.
 // Written by the bench, read through the functions below.
 #include <cstdint>
 #include <cstring>
@@ -159,6 +292,7 @@ struct Probe {
   const char* name;
   std::size_t words;
   std::vector<std::uint32_t> data;
+  std::size_t next;  // first word that the design has not taken
 };
 
 Probe probes[] = {
@@ -166,6 +300,20 @@ Probe probes[] = {
 
 void push(Probe& probe, const svBitVecVal* record) {
   probe.data.insert(probe.data.end(), record, record + probe.words);
+}
+
+svBit pop(Probe& probe, svBitVecVal* record) {
+  if (probe.next == probe.data.size()) {
+    std::memset(record, 0, 4 * probe.words);
+    return 0;
+  }
+  std::memcpy(record, &probe.data[probe.next], 4 * probe.words);
+  probe.next += probe.words;
+  if (probe.next == probe.data.size()) {
+    probe.data.clear();
+    probe.next = 0;
+  }
+  return 1;
 }
 
 }  // namespace
@@ -181,24 +329,35 @@ std::uint64_t mixbar_probe_words(int probe) { return probes[probe].words; }
 std::uint64_t mixbar_probe_size(int probe) { return probes[probe].data.size(); }
 const std::uint32_t* mixbar_probe_data(int probe) { return probes[probe].data.data(); }
 void mixbar_probe_clear(int probe) { probes[probe].data.clear(); }
+void mixbar_probe_give(int probe, const std::uint32_t* words, std::uint64_t n) {
+  probes[probe].data.insert(probes[probe].data.end(), words, words + n);
+}
 """
 
 
-def _probes_cpp(probes: Sequence[Probe | MemoryProbe]) -> str:
+def _probes_cpp(probes: Sequence[Instrument], widths: Mapping[str, int]) -> str:
     # An empty table is not C++: the sentinel has a name that no probe can have.
-    rows = [f'    {{"{probe.name}", {_record_words(probe)}, {{}}}},\n' for probe in probes]
-    rows.append('    {"", 0, {}},\n')
+    rows = [
+        f'    {{"{probe.name}", {_record_words(probe, widths)}, {{}}, 0}},\n' for probe in probes
+    ]
+    rows.append('    {"", 0, {}, 0},\n')
     text = _PROBES_HEAD % "".join(rows)
-    for index in range(len(probes)):
-        text += (
-            f"void mixbar_probe_push_{index}(const svBitVecVal* record) "
-            f"{{ push(probes[{index}], record); }}\n"
-        )
+    for index, probe in enumerate(probes):
+        if isinstance(probe, Player | Loader):
+            text += (
+                f"svBit mixbar_probe_pop_{index}(svBitVecVal* record) "
+                f"{{ return pop(probes[{index}], record); }}\n"
+            )
+        else:
+            text += (
+                f"void mixbar_probe_push_{index}(const svBitVecVal* record) "
+                f"{{ push(probes[{index}], record); }}\n"
+            )
     return text + "\n}  // extern C\n"
 
 
 def write_bench(
-    directory: Path, *, top: str, ports: Sequence[Port], probes: Sequence[Probe | MemoryProbe] = ()
+    directory: Path, *, top: str, ports: Sequence[Port], probes: Sequence[Instrument] = ()
 ) -> None:
     """Writes ``bench.sv``, ``bench.vlt`` and ``probes.cpp`` into a directory.
 
@@ -214,7 +373,7 @@ def write_bench(
     ports
         Its ports besides ``clk`` and ``rst``.
     probes
-        What to record.
+        What to record, to play and to load.
 
     Raises
     ------
@@ -229,4 +388,6 @@ def write_bench(
             raise ValueError(f"Each probe needs a name of its own; {name!r} comes twice.")
     (directory / "bench.sv").write_text(_bench_verilog(top, ports, probes), encoding="utf-8")
     (directory / "bench.vlt").write_text(_public(ports, probes), encoding="utf-8")
-    (directory / "probes.cpp").write_text(_probes_cpp(probes), encoding="utf-8")
+    (directory / "probes.cpp").write_text(
+        _probes_cpp(probes, {port.name: port.width for port in ports}), encoding="utf-8"
+    )

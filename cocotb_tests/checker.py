@@ -98,6 +98,9 @@ class Checker:
         self.unit: UnitState = new_unit(config)
         self.arrays = new_arrays(config, seed)
         self.states = tuple(array.state for array in self.arrays)
+        all_layers = range(config.network.n_layers)
+        self.chi_bases = np.array([config.chi_base(k) for k in all_layers])
+        self.n_words = np.array([config.n_words(k) for k in all_layers])
         self.images = 0
         self.results: deque[Result] = deque()
         self.checked_results = 0
@@ -223,8 +226,13 @@ class Checker:
     def _words(self, vectors: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Vectors padded with zeros to whole words, one after the other: ``[n_words, lanes]``."""
         lanes = self.config.update.lanes
-        padded = [np.pad(vector, (0, -vector.size % lanes)) for vector in vectors]
-        return np.concatenate(padded).reshape(-1, lanes)
+        n_words = [-(-vector.size // lanes) for vector in vectors]
+        words = np.zeros(sum(n_words) * lanes, vectors[0].dtype)
+        first = 0
+        for vector, n in zip(vectors, n_words, strict=True):
+            words[first : first + vector.size] = vector
+            first += n * lanes
+        return words.reshape(-1, lanes)
 
     def _check_activations(self, seen: Observation) -> None:
         trace, layers = self.unit.trace, self.config.network.layers
@@ -251,13 +259,13 @@ class Checker:
         expected = [(k, int(shifts[k])) for k in layers if trained and shifts[k] >= 0]
         self._equal("errors", "sequencer", "update commands", expected, seen.updates)
         words = trace.words[: trace.sizes[0]]
-        bases = np.array([config.chi_base(k) for k in range(config.network.n_layers)])
-        n_words = np.array([config.n_words(k) for k in range(config.network.n_layers)])
-        addresses = bases[words[:, 0]] + words[:, 1] * n_words[words[:, 0]] + words[:, 2]
+        owners = words[:, 0]
+        addresses = self.chi_bases[owners] + words[:, 1] * self.n_words[owners] + words[:, 2]
         self._equal_arrays("chi_words", "chi memory, addresses", addresses, seen.chi_addresses)
-        rows = np.array(
-            [self.unit.chi[layer][unit, word] for layer, unit, word in words], dtype=np.int32
-        ).reshape(-1, config.update.lanes)
+        rows = np.zeros((len(words), config.update.lanes), np.int32)
+        for layer in layers:
+            of_layer = owners == layer
+            rows[of_layer] = self.unit.chi[layer][words[of_layer, 1], words[of_layer, 2]]
         self._equal_arrays("chi_words", "chi memory, words", rows, seen.chi_words)
 
     def expected_pulses(self) -> list[Pulse]:
@@ -268,7 +276,8 @@ class Checker:
             pulses += [(layer, row, col, PLUS, RESET), (layer, row, col, MINUS, RESET)]
             pulses += [(layer, row, col, PLUS if count > 0 else MINUS, SET)] * abs(count)
         rows, devices = np.zeros(7 * lanes, np.int32), np.zeros(7 * lanes, np.int8)
-        for entry in range(trace.sizes[0]):
+        counts = trace.counts[: trace.sizes[0]]
+        for entry in np.flatnonzero(counts.any(axis=1)):
             layer, col, word = trace.words[entry].tolist()
             for k in range(expand(word, trace.counts[entry], rows, devices)):
                 pulses.append((layer, int(rows[k]), col, int(devices[k]), SET))

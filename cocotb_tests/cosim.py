@@ -36,6 +36,9 @@ class CosimResult:
     accuracy: float
     """Fraction of the images that were classified correctly, each before its update."""
     images_per_second: float
+    """By the clock on the wall."""
+    images_per_cpu_second: float
+    """By the simulation's processor time: what a core of its own would give."""
     verilator_cycles_per_second: float
     simulator: str
     build_seconds: float
@@ -130,6 +133,7 @@ def cosimulate(
         },
         accuracy=found["correct"] / done,
         images_per_second=found["images"] / found["seconds"],
+        images_per_cpu_second=found["images"] / found["cpu_seconds"],
         verilator_cycles_per_second=found["simulated_cycles"] / found["seconds"],
         simulator=simulation.simulator,
         build_seconds=simulation.seconds,

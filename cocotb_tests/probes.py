@@ -1,4 +1,5 @@
-"""Reads the records of a bench's probes from inside the simulation."""
+"""Takes the records of a bench's probes, and gives records to its players and loaders, from inside
+the simulation."""
 
 import ctypes
 import functools
@@ -6,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["take"]
+__all__ = ["give", "take"]
 
 
 @functools.cache
@@ -24,6 +25,9 @@ def _program() -> Any:
         function = getattr(program, f"mixbar_probe_{name}")
         function.argtypes = [ctypes.c_int]
         function.restype = result
+    give = program.mixbar_probe_give
+    give.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64]
+    give.restype = None
     return program
 
 
@@ -65,3 +69,27 @@ def take(name: str) -> np.ndarray:
     ).copy()
     program.mixbar_probe_clear(index)
     return records
+
+
+def give(name: str, records: np.ndarray) -> None:
+    """Adds records to what a player will play or a loader will load.
+
+    Parameters
+    ----------
+    name
+        The player's or loader's name.
+    records
+        uint32 ``[n_records, n_words]``: each field in whole words, low word first.
+
+    Raises
+    ------
+    KeyError
+        If the bench was built without it.
+    ValueError
+        If a record has another number of words.
+    """
+    index, n_words = _find(name)
+    if records.ndim != 2 or records.shape[1] != n_words:
+        raise ValueError(f"A record of {name!r} has {n_words} words, not shape {records.shape}.")
+    words = np.ascontiguousarray(records, dtype=np.uint32)
+    _program().mixbar_probe_give(index, words.ctypes.data, words.size)

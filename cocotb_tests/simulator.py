@@ -33,7 +33,7 @@ from typing import Any
 
 import cocotb_tools.config
 
-from cocotb_tests.bench import BENCH, MemoryProbe, Probe, write_bench
+from cocotb_tests.bench import BENCH, Instrument, write_bench
 from cocotb_tests.errors import SimulatorError
 from cocotb_tests.exchange import PARAMETERS, PROGRESS_MARK, RESULTS, RUN_DIRECTORY
 from cocotb_tests.toolchain import Toolchain, find_toolchain
@@ -125,7 +125,7 @@ def lint(unit: EmittedVerilog) -> list[str]:
 def build(
     unit: EmittedVerilog,
     *,
-    probes: Sequence[Probe | MemoryProbe] = (),
+    probes: Sequence[Instrument] = (),
     waves: bool = False,
     cache_dir: Path | None = None,
     on_message: Callable[[str], None] | None = None,

@@ -1,8 +1,9 @@
 """The test bench of the emitted digital unit, run by cocotb inside Verilator.
 
-Python wakes for array transactions, pulses, results and the beats of images, not for clock edges
-in between. What each block made is recorded by probes and compared image by image with the model
-by :class:`cocotb_tests.checker.Checker`; the first mismatch ends the run.
+Python wakes for array transactions, pulses and results, not for clock edges in between; images are
+played to the unit's input by compiled code. What each block made is recorded by probes and compared
+image by image with the model by :class:`cocotb_tests.checker.Checker`; the first mismatch ends the
+run.
 """
 
 import time
@@ -31,6 +32,9 @@ __all__ = ["UnitBench"]
 
 PROGRESS_S = 0.5
 """Seconds between progress reports."""
+
+IMAGES_AHEAD = 4
+"""Images given to the player beyond those done: one in work, one loaded, and some to spare."""
 
 
 class UnitBench:
@@ -62,6 +66,7 @@ class UnitBench:
         self.labels: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.train = True
         self.done = 0
+        self.given = 0
         self.correct = 0
         self.cycles: list[list[int]] = []
         self.seen = Observation()
@@ -124,25 +129,13 @@ class UnitBench:
         await FallingEdge(dut.clk)
         return value
 
-    async def send_images(self) -> None:
-        """Streams all images, waiting only where the unit holds a beat back."""
-        dut = self.dut
-        data, last, ready = (
-            dut.s_axis_image__tdata,
-            dut.s_axis_image__tlast,
-            dut.s_axis_image__tready,
-        )
-        for image, label in zip(self.images, self.labels, strict=True):
-            beats = image_frame(image, int(label), self.config)
-            for k, beat in enumerate(beats):
-                data.value = int.from_bytes(beat.tobytes(), "little")
-                last.value = int(k == len(beats) - 1)
-                dut.s_axis_image__tvalid.value = 1
-                await FallingEdge(dut.clk)
-                if not int(ready.value):
-                    await RisingEdge(ready)
-                    await FallingEdge(dut.clk)
-        dut.s_axis_image__tvalid.value = 0
+    def give_images(self) -> None:
+        """Keeps the player a few images ahead of the unit."""
+        until = min(len(self.images), self.done + IMAGES_AHEAD)
+        for index in range(self.given, until):
+            beats = image_frame(self.images[index], int(self.labels[index]), self.config)
+            probes.give("images", self.unpack.image_records(beats))
+        self.given = max(self.given, until)
 
     # Array side.
 
@@ -216,6 +209,7 @@ class UnitBench:
             return
         try:
             self._check(self.unpack.counters(records)[-1])
+            self.give_images()
             self._check_results()
         except Mismatch as error:
             self.failure = error
@@ -267,12 +261,14 @@ class UnitBench:
         cocotb.start_soon(self.serve_results())
         await self.write_register("CONTROL", 1 | int(self.train) << 1)
         start_s, start_cycle = time.perf_counter(), int(self.dut.cycle.value)
-        cocotb.start_soon(self.send_images())
+        start_cpu_s = time.process_time()
+        self.give_images()
         while self.done < len(self.images) and self.failure is None:
             await RisingEdge(self.dut.m_axis_result__tlast)
             for _ in range(3):
                 await FallingEdge(self.dut.clk)
         seconds = time.perf_counter() - start_s
+        cpu_seconds = time.process_time() - start_cpu_s
         cycles = int(self.dut.cycle.value) - start_cycle
         if self.failure is None:
             await self._check_end()
@@ -282,6 +278,7 @@ class UnitBench:
             "compared": self.checker.compared,
             "cycles": self.cycles,
             "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
             "simulated_cycles": cycles,
             "counters": {
                 name.name.lower(): int(self.checker.unit.counters[name]) for name in Activity

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cocotb_tests.bench import Field, MemoryProbe, Probe
+from cocotb_tests.bench import Field, Instrument, MemoryProbe, Player, Probe
 from cocotb_tests.signals import unpack_signed, unpack_unsigned
 from hw.layouts import (
     activation_word_layout,
@@ -33,8 +33,8 @@ def _stream(name: str, path: str, width: int) -> Probe:
     )
 
 
-def probes(config: Config) -> list[Probe | MemoryProbe]:
-    """The probes of a digital unit of this configuration."""
+def probes(config: Config) -> list[Instrument]:
+    """The probes of a digital unit of this configuration, and the player of its images."""
     row_bits = config.update.chi_bits * config.update.lanes
     return [
         Probe(
@@ -70,6 +70,12 @@ def probes(config: Config) -> list[Probe | MemoryProbe]:
             name="results",
             strobe="m_axis_result__tvalid & m_axis_result__tready",
             fields=(Field(expression="m_axis_result__tdata", width=8 * config.update.lanes),),
+        ),
+        Player(
+            name="images",
+            valid="s_axis_image__tvalid",
+            ready="s_axis_image__tready",
+            data=("s_axis_image__tdata", "s_axis_image__tlast"),
         ),
         MemoryProbe(
             name="chi_memory",
@@ -137,15 +143,25 @@ class UnitProbes:
         """uint8 ``[n_beats, lanes]``."""
         return np.ascontiguousarray(records).view(np.uint8)[:, : self.lanes]
 
+    def image_records(self, beats: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+        """An image frame, uint8 ``[n_beats, lanes]``, for the player of images."""
+        n_words = -(-self.lanes // 4)
+        records = np.zeros((len(beats), n_words + 1), np.uint32)
+        records[:, :n_words].view(np.uint8)[:, : self.lanes] = beats
+        records[-1, n_words] = 1
+        return records
+
     def _vectors(
         self, records: npt.NDArray[np.uint32], first_bit: int, bits: int, *, signed: bool
     ) -> npt.NDArray[Any]:
+        """The vectors of ``lanes`` elements that begin at a bit of each record."""
+        n = len(records)
+        raw = np.ascontiguousarray(records).view(np.uint8)
+        if first_bit % 8 == 0 and bits == 8:
+            vectors = raw[:, first_bit // 8 : first_bit // 8 + self.lanes]
+            return vectors.view(np.int8) if signed else vectors
+        planes = np.unpackbits(raw, axis=1, bitorder="little")
+        planes = planes[:, first_bit : first_bit + bits * self.lanes]
+        packed = np.packbits(planes.reshape(-1), bitorder="little").tobytes()
         unpack = unpack_signed if signed else unpack_unsigned
-        rows = []
-        for record in records:
-            number = int.from_bytes(record.tobytes(), "little") >> first_bit
-            raw = (number & (1 << bits * self.lanes) - 1).to_bytes(
-                -(-bits * self.lanes // 8), "little"
-            )
-            rows.append(unpack(raw, self.lanes, bits))
-        return np.array(rows).reshape(-1, self.lanes)
+        return unpack(packed, n * self.lanes, bits).reshape(n, self.lanes)
