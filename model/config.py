@@ -235,15 +235,18 @@ class UpdateConfig:
     """Weight change of one SET pulse on average, so of one epsilon. Source: Nandakumar 2020 (0.77
     uS)."""
 
-    learning_rate_log2: int = -1
+    learning_rate_log2: int = -3
     """Learning-rate exponent r; the rate is about ``0.76 * 2**r`` (see ``learning_rate``). The
-    paper's rate is not given in its main text."""
+    paper's rate is not given in its main text; chosen on held-out training images, see
+    docs/training.md."""
 
     scale_policy: ScalePolicy = ScalePolicy.RUNNING
     """Where the error scale comes from."""
 
-    decay_log2: int = 4
-    """The running maximum decays by ``1 - 2**-decay_log2`` an image."""
+    decay_log2: int = 6
+    """The running maximum decays by ``1 - 2**-decay_log2`` an image. Chosen as
+    ``learning_rate_log2``: 6 rather than 4 takes a third of the non-zero updates away at the same
+    accuracy."""
 
     skip_policy: SkipPolicy = SkipPolicy.ZERO_ERROR
     """When backward products and update are skipped."""

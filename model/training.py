@@ -31,7 +31,7 @@ from model.checkpoint import (
     write_checkpoint,
 )
 from model.config import Config, to_toml
-from model.crossbar import CrossbarState
+from model.crossbar import Crossbar, CrossbarState
 from model.datasets import Dataset
 from model.inputs import adapt
 from model.jit import njit
@@ -187,7 +187,7 @@ class Training:
         self.dataset = adapt(config, dataset)
         self.seed = seed
         self.epochs = config.training.epochs if epochs is None else epochs
-        self.crossbars = new_arrays(config, seed)
+        self.crossbars = self.new_crossbars()
         self.unit = new_unit(config)
         self.epoch = 0
         self.position = 0
@@ -195,6 +195,15 @@ class Training:
         self.curve: list[Epoch] = []
         self.seconds = 0.0
         self._epoch_counters = np.zeros_like(self.unit.counters)
+
+    def new_crossbars(self) -> tuple[Crossbar, ...]:
+        """The arrays at the beginning; a reference with other synapses overrides it."""
+        return new_arrays(self.config, self.seed)
+
+    def train_images(self, run: Settings, order: NDArray[np.int64]) -> int:
+        """:func:`train_images` on this run; a reference with another rule overrides it."""
+        images, labels = self.dataset.train_images, self.dataset.train_labels
+        return train_images(self.unit, self.arrays, run, images, labels, order)
 
     @property
     def arrays(self) -> tuple[CrossbarState, ...]:
@@ -234,10 +243,9 @@ class Training:
     def warm_up(self) -> float:
         """Compiles what a run needs, or loads it from numba's cache; returns how many seconds."""
         start = time.perf_counter()
-        images, labels = self.dataset.train_images, self.dataset.train_labels
-        run = settings(self.config)
-        train_images(self.unit, self.arrays, run, images, labels, np.empty(0, np.int64))
-        classify_images(self.unit, self.arrays, images[:0], 0.0, np.empty(0, np.uint8))
+        self.train_images(settings(self.config), np.empty(0, np.int64))
+        none = self.dataset.train_images[:0]
+        classify_images(self.unit, self.arrays, none, 0.0, np.empty(0, np.uint8))
         return time.perf_counter() - start
 
     def run(self, chunk_images: int = CHUNK_IMAGES) -> Iterator[bool]:
@@ -262,14 +270,7 @@ class Training:
     def _train(self, order: NDArray[np.int64]) -> None:
         run = settings(self.config, self.learning_rate_log2)
         start = time.perf_counter()
-        self.correct += train_images(
-            self.unit,
-            self.arrays,
-            run,
-            self.dataset.train_images,
-            self.dataset.train_labels,
-            order,
-        )
+        self.correct += self.train_images(run, order)
         self.seconds += time.perf_counter() - start
         self.position += len(order)
 

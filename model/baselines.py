@@ -1,0 +1,276 @@
+"""What the trained unit is compared with: floating-point software, and synapses without chi's help.
+
+* :class:`FloatMlp`: the same network, data and order in plain NumPy, in float32 or float64. It
+  gives the software accuracy, and its loop over single images is the speed reference.
+* Direct update: the unit's own arithmetic, but chi forgets whatever does not make a pulse at once
+  (:func:`train_direct`).
+* Single-device synapse: the unit's own chi, but one device a weight against a fixed reference, SET
+  to raise and RESET to lower it, each with a threshold of its own (:func:`train_single_device`).
+
+The last two run :func:`model.unit.train_image` unchanged and only act between its images, so there
+is no second arithmetic. The Verilog unit does neither.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.activity import Activity
+from model.arrays import generators, new_arrays
+from model.config import Config, ConfigError
+from model.crossbar import Crossbar, CrossbarState, program
+from model.datasets import Dataset
+from model.devices import RESET, SET
+from model.jit import njit
+from model.pulse_scheduler import MINUS, PLUS
+from model.threshold import threshold
+from model.training import Training
+from model.unit import Settings, UnitState, train_image
+
+__all__ = [
+    "DEFERRED_LOG2",
+    "DirectUpdate",
+    "FloatMlp",
+    "SingleDevice",
+    "train_direct",
+    "train_single_device",
+]
+
+DEFERRED_LOG2 = 30
+"""A threshold exponent that chi does not reach in :func:`train_single_device`, so that the unit
+issues no pulse of its own: chi stays below the thresholds there, 2**24 at most by default."""
+
+# Plain ints, usable inside compiled code.
+_SETS = int(Activity.SET_PULSES)
+_RESETS = int(Activity.RESET_PULSES)
+
+
+class FloatMlp:
+    """The network in floating point: sigmoid units, mean-square error, one image at a time.
+
+    The update of an image is ``w -= rate * delta x``, with ``delta = (y - t) y (1 - y)`` at the
+    output and ``delta = (w' delta_above) h (1 - h)`` below, all layers from the weights before the
+    update. Weights begin as those of the arrays do: differences of two conductances. Source: the
+    rule of Nandakumar 2020; sigmoid and mean-square error are recalled of its appendix.
+
+    Parameters
+    ----------
+    config
+        Network, initial weights.
+    seed
+        Seed of the initial weights.
+    dtype
+        ``np.float32`` or ``np.float64``.
+
+    Attributes
+    ----------
+    weights
+        Of that type, ``[n_cols, n_rows]`` a layer; the last row is the bias.
+    """
+
+    def __init__(self, config: Config, *, seed: int, dtype: type[np.floating] = np.float32) -> None:
+        network, device = config.network, config.device
+        self.config = config
+        self.dtype = dtype
+        self.weights: list[NDArray[np.floating]] = []
+        spread = device.initial_std_us * np.sqrt(2.0) / config.converter.weight_us
+        for layer, rng in enumerate(generators(config, seed)[:-1]):
+            shape = (network.n_cols(layer), network.n_rows(layer))
+            self.weights.append(rng.normal(0.0, spread, shape).astype(dtype))
+
+    def inputs(self, images: NDArray[np.uint8]) -> NDArray[np.floating]:
+        """Images as this network takes them: 0..1, with the bias input; ``[n, layers[0] + 1]``."""
+        ones = np.ones((len(images), 1), self.dtype)
+        return np.hstack([images.astype(self.dtype) / self.dtype(255), ones])
+
+    def train(
+        self,
+        inputs: NDArray[np.floating],
+        labels: NDArray[np.uint8],
+        order: NDArray[np.int64],
+        rate: float,
+    ) -> None:
+        """Trains on ``inputs[order]``, of :meth:`inputs`, one after the other."""
+        weights, dtype = self.weights, self.dtype
+        one, step = dtype(1), dtype(rate)
+        for index in order:
+            signals = [inputs[index]]
+            for layer, weight in enumerate(weights):
+                outputs = one / (one + np.exp(-(weight @ signals[layer])))
+                signals.append(outputs if weight is weights[-1] else np.append(outputs, one))
+            outputs = signals[-1]
+            error = outputs.copy()
+            error[labels[index]] -= one
+            delta = error * outputs * (one - outputs)
+            for layer in range(len(weights) - 1, -1, -1):
+                below = signals[layer]
+                back = delta @ weights[layer] if layer > 0 else None
+                weights[layer] -= np.outer(step * delta, below)
+                if back is not None:
+                    delta = (back * below * (one - below))[:-1]
+
+    def classify(self, inputs: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Predicted classes, int64 ``[n]``."""
+        one = self.dtype(1)
+        signals = inputs
+        for weight in self.weights:
+            outputs = one / (one + np.exp(-(signals @ weight.T)))
+            signals = np.hstack([outputs, np.ones((len(outputs), 1), self.dtype)])
+        return np.asarray(outputs.argmax(axis=1))
+
+    def accuracy(self, inputs: NDArray[np.floating], labels: NDArray[np.uint8]) -> float:
+        """Accuracy, 0..1."""
+        return float(np.mean(self.classify(inputs) == labels))
+
+
+@njit
+def train_direct(
+    unit: UnitState,
+    arrays: tuple[CrossbarState, ...],
+    run: Settings,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    order: NDArray[np.int64],
+) -> int:
+    """:func:`model.training.train_images` without accumulation: chi is cleared after every image.
+
+    So each image's update is rounded to whole pulses toward zero, and the rest is lost. Returns how
+    many images were classified correctly before their update.
+    """
+    correct = 0
+    trace = unit.trace
+    for index in order:
+        correct += train_image(unit, arrays, run, images[index], labels[index])
+        for entry in range(trace.sizes[0]):
+            layer, col, word = trace.words[entry]
+            unit.chi[layer][col, word, :] = 0
+    return correct
+
+
+@njit
+def train_single_device(
+    unit: UnitState,
+    arrays: tuple[CrossbarState, ...],
+    run: Settings,
+    depression_log2: int,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    order: NDArray[np.int64],
+) -> int:
+    """:func:`model.training.train_images` on the arrays of a :class:`SingleDevice` run.
+
+    Where chi reaches ``eps = 2**run.epsilon_log2`` the plus device gets ``trunc(chi / eps)`` SET
+    pulses; where it falls to ``-2**(run.epsilon_log2 + depression_log2)`` or below, one RESET,
+    which that amount of chi pays for. The unit's own threshold is put out of reach meanwhile, so
+    its cycle counts lack the pulses: give a configuration with ``device.seconds_per_image``. The
+    pulses are counted.
+
+    Returns how many images were classified correctly before their update.
+    """
+    correct = 0
+    trace = unit.trace
+    deferred = Settings(run.learning_rate_log2, DEFERRED_LOG2, run.running_scale, run.skip)
+    depression = 1 << (run.epsilon_log2 + depression_log2)
+    for index in order:
+        time_s = unit.device_time_s[0]
+        correct += train_image(unit, arrays, deferred, images[index], labels[index])
+        for entry in range(trace.sizes[0]):
+            layer, col, word = trace.words[entry]
+            chi = unit.chi[layer][col, word]
+            for lane in range(chi.shape[0]):
+                row = word * chi.shape[0] + lane
+                if chi[lane] > 0:
+                    pulses, remainder = threshold(int(chi[lane]), run.epsilon_log2)
+                    chi[lane] = remainder
+                    for _ in range(pulses):
+                        program(arrays[layer], row, col, PLUS, SET, time_s)
+                    unit.counters[_SETS] += pulses
+                elif chi[lane] <= -depression:
+                    chi[lane] += depression
+                    program(arrays[layer], row, col, PLUS, RESET, time_s)
+                    unit.counters[_RESETS] += 1
+    return correct
+
+
+class DirectUpdate(Training):
+    """A training run without accumulation, see :func:`train_direct`; arguments of
+    :class:`~model.training.Training`."""
+
+    def train_images(self, run: Settings, order: NDArray[np.int64]) -> int:
+        """:func:`train_direct` on this run."""
+        images, labels = self.dataset.train_images, self.dataset.train_labels
+        return train_direct(self.unit, self.arrays, run, images, labels, order)
+
+
+class SingleDevice(Training):
+    """A training run with one device a weight, see :func:`train_single_device`.
+
+    The minus devices of all pairs are the reference: they never change and never drift, but are
+    read with the noise of a device of their conductance. The plus devices begin around it, with the
+    spread of a pair's difference, ``sqrt(2) initial_std_us``. Refresh must be off: it would RESET
+    what is no pair.
+
+    Parameters
+    ----------
+    config, dataset, seed, epochs
+        As for :class:`~model.training.Training`; device time must be set, see
+        :func:`train_single_device`.
+    reference_us
+        Conductance of weight 0.
+    depression_log2
+        log2 of the threshold of a RESET in units of the threshold of a SET.
+
+    Raises
+    ------
+    ConfigError
+        As Training, and if refresh is on, device time is not set or a threshold is out of range.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        *,
+        seed: int,
+        epochs: int | None = None,
+        reference_us: float,
+        depression_log2: int,
+    ) -> None:
+        if config.refresh.interval != 0:
+            raise ConfigError("A single-device synapse needs refresh.interval = 0.")
+        if config.device.seconds_per_image == 0:
+            raise ConfigError("A single-device synapse needs device.seconds_per_image.")
+        if not 0 <= depression_log2 < DEFERRED_LOG2 - config.update.epsilon_log2 - 2:
+            raise ConfigError(f"depression_log2 = {depression_log2} is out of range.")
+        self.reference_us = reference_us
+        self.depression_log2 = depression_log2
+        super().__init__(config, dataset, seed=seed, epochs=epochs)
+
+    def new_crossbars(self) -> tuple[Crossbar, ...]:
+        """Arrays of single devices against the reference."""
+        device = replace(
+            self.config.device,
+            initial_mean_us=self.reference_us,
+            initial_std_us=self.config.device.initial_std_us * math.sqrt(2.0),
+        )
+        crossbars = new_arrays(replace(self.config, device=device), self.seed)
+        for crossbar in crossbars:
+            saved = crossbar.save()
+            saved["stuck"][..., MINUS] = 1
+            saved["conductance_us"][..., MINUS] = self.reference_us
+            crossbar.load(saved)
+        return crossbars
+
+    def train_images(self, run: Settings, order: NDArray[np.int64]) -> int:
+        """:func:`train_single_device` on this run."""
+        return train_single_device(
+            self.unit,
+            self.arrays,
+            run,
+            self.depression_log2,
+            self.dataset.train_images,
+            self.dataset.train_labels,
+            order,
+        )

@@ -1,0 +1,156 @@
+"""model.baselines: the references, each against an independent statement of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model.activity import Activity
+from model.baselines import DirectUpdate, FloatMlp, SingleDevice
+from model.config import ConfigError, NetworkConfig
+from model.configurations import tiny_mca
+from model.datasets import load
+from model.inputs import adapt
+from model.training import Training
+
+
+@pytest.fixture(scope="module")
+def data():
+    sample = load("mnist-sample")
+    small = replace(
+        sample, train_images=sample.train_images[:400], train_labels=sample.train_labels[:400]
+    )
+    return adapt(tiny_mca, small)
+
+
+def finish(training):
+    for _ in training.run():
+        pass
+    return training
+
+
+@pytest.mark.parametrize("layers", [(20, 4), (20, 9, 4), (20, 7, 6, 4)])
+def test_float_mlp_descends_the_gradient(data, layers):
+    """One step equals minus the rate times the numerical gradient of half the squared error."""
+    config = replace(tiny_mca, network=NetworkConfig(layers=layers))
+    mlp = FloatMlp(config, seed=1, dtype=np.float64)
+    x, label = mlp.inputs(data.train_images)[:1], data.train_labels[:1]
+
+    def loss():
+        signals = x
+        for weight in mlp.weights:
+            outputs = 1 / (1 + np.exp(-signals @ weight.T))
+            signals = np.hstack([outputs, [[1.0]]])
+        return 0.5 * np.sum((outputs[0] - (np.arange(4) == label[0])) ** 2)
+
+    gradients = []
+    for weight in mlp.weights:
+        gradient = np.empty_like(weight)
+        for index in np.ndindex(weight.shape):
+            kept = weight[index]
+            weight[index] = kept + 1e-5
+            above = loss()
+            weight[index] = kept - 1e-5
+            gradient[index] = (above - loss()) / 2e-5
+            weight[index] = kept
+        gradients.append(gradient)
+    before = [weight.copy() for weight in mlp.weights]
+    mlp.train(x, label, np.array([0]), 0.5)
+    for weight, start, gradient in zip(mlp.weights, before, gradients, strict=True):
+        assert weight == pytest.approx(start - 0.5 * gradient, abs=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_mlp_keeps_its_type_and_learns(data, dtype):
+    mlp = FloatMlp(tiny_mca, seed=1, dtype=dtype)
+    inputs = mlp.inputs(data.train_images)
+    before = mlp.accuracy(inputs, data.train_labels)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        mlp.train(inputs, data.train_labels, rng.permutation(400), 0.5)
+    assert inputs.dtype == dtype
+    assert all(weight.dtype == dtype for weight in mlp.weights)
+    assert mlp.accuracy(inputs, data.train_labels) > max(0.6, before + 0.2)
+
+
+def test_float_mlp_seed(data):
+    first, second, other = (FloatMlp(tiny_mca, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.weights[0], second.weights[0])
+    assert not np.array_equal(first.weights[0], other.weights[0])
+
+
+def test_direct_update_forgets(data):
+    training = finish(DirectUpdate(tiny_mca, data, seed=1, epochs=1))
+    assert not any(chi.any() for chi in training.unit.chi)
+    assert training.unit.counters[Activity.CHI_LANES] > 0
+
+
+def test_direct_update_pulses_at_once():
+    """At a rate so high that every step exceeds epsilon, direct update pulses; at a low one never,
+    where accumulation does."""
+    sample = load("mnist-sample")
+    small = replace(
+        sample, train_images=sample.train_images[:50], train_labels=sample.train_labels[:50]
+    )
+    pulses = {}
+    for rule in (DirectUpdate, Training):
+        for rate in (-5, 4):
+            update = replace(tiny_mca.update, learning_rate_log2=rate)
+            config = replace(tiny_mca, update=update, refresh=replace(tiny_mca.refresh, interval=0))
+            training = finish(rule(config, small, seed=1, epochs=8))
+            pulses[rule, rate] = training.unit.counters[Activity.SET_PULSES]
+    assert pulses[DirectUpdate, -5] == 0
+    assert pulses[DirectUpdate, 4] > 0
+    assert pulses[Training, -5] > 0
+
+
+@pytest.fixture(scope="module")
+def single():
+    return replace(
+        tiny_mca,
+        refresh=replace(tiny_mca.refresh, interval=0),
+        device=replace(tiny_mca.device, seconds_per_image=1.0),
+    )
+
+
+def test_single_device(single, data):
+    """Only plus devices change; chi stays within its two thresholds; RESETs happen."""
+    training = SingleDevice(single, data, seed=1, epochs=3, reference_us=4.0, depression_log2=2)
+    before = [crossbar.save() for crossbar in training.crossbars]
+    for crossbar in training.crossbars:
+        assert (crossbar.conductances(1e6)[1] == 4.0).all()
+        assert crossbar.conductances(0.0)[0].mean() == pytest.approx(4.0, abs=0.6)
+    finish(training)
+    epsilon = 1 << single.update.epsilon_log2
+    n_reset = 0
+    for crossbar, saved, chi in zip(training.crossbars, before, training.unit.chi, strict=True):
+        after = crossbar.save()
+        assert np.array_equal(after["conductance_us"][..., 1], saved["conductance_us"][..., 1])
+        assert (after["conductance_us"][..., 0] != saved["conductance_us"][..., 0]).any()
+        n_reset += (after["history"][..., 0] == 1.0).sum()
+        assert chi.max() < epsilon
+        assert chi.min() > -4 * epsilon
+    assert n_reset > 0
+    counters = training.unit.counters
+    assert counters[Activity.RESET_PULSES] >= n_reset
+    assert counters[Activity.SET_PULSES] > 0
+
+
+def test_single_device_learns(single):
+    """Always answering the largest class, three of ten digits, would give 0.3."""
+    update = replace(single.update, learning_rate_log2=-1)
+    config = replace(single, update=update)
+    training = SingleDevice(
+        config, load("mnist-sample"), seed=1, epochs=4, reference_us=4.0, depression_log2=0
+    )
+    assert finish(training).curve[-1].test_accuracy > 0.38
+
+
+def test_single_device_wrong_config(single, data):
+    options = {"seed": 1, "reference_us": 4.0, "depression_log2": 2}
+    with pytest.raises(ConfigError, match=r"refresh\.interval = 0"):
+        SingleDevice(replace(single, refresh=tiny_mca.refresh), data, **options)
+    with pytest.raises(ConfigError, match="seconds_per_image"):
+        SingleDevice(replace(single, device=tiny_mca.device), data, **options)
+    with pytest.raises(ConfigError, match="depression_log2 = 8 is out of range"):
+        SingleDevice(single, data, **{**options, "depression_log2": 8})
