@@ -18,6 +18,7 @@ __all__ = [
     "BENCH",
     "Field",
     "Instrument",
+    "Latch",
     "Loader",
     "MemoryProbe",
     "Player",
@@ -57,6 +58,11 @@ class Probe:
 
     fields: tuple[Field, ...]
     """Recorded one after the other, first field in the first words."""
+
+    on_rise: bool = False
+    """Records when the strobe rises instead, the values after the clock edge that raised it: the
+    record is there when Python wakes on the strobe's rising edge. A strobe that stays high for
+    several cycles is recorded once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +117,23 @@ class Loader:
     """Rows of the memory; 0 for registers."""
 
 
-Instrument = Probe | MemoryProbe | Player | Loader
+@dataclass(frozen=True, kw_only=True)
+class Latch:
+    """Drives an input with the record that Python gave last, from the next rising clock edge on;
+    see :func:`cocotb_tests.probes.give`. Zero before the first.
+
+    An input that changes a few times in a thousand cycles costs less this way: what Python itself
+    writes is an input of the whole simulation, whose followers are evaluated in every cycle.
+    """
+
+    name: str
+    """An identifier."""
+
+    port: str
+    """Port that carries it."""
+
+
+Instrument = Probe | MemoryProbe | Player | Loader | Latch
 """What a bench can hold beside the unit."""
 
 
@@ -137,6 +159,8 @@ def _record_words(probe: Instrument, widths: Mapping[str, int]) -> int:
             return sum(_words(widths[port]) for port in probe.data)
         case Loader():
             return sum(_words(target.width) for target in probe.targets)
+        case Latch():
+            return _words(widths[probe.port])
         case Probe():
             return sum(_words(field.width) for field in probe.fields)
 
@@ -194,6 +218,18 @@ def _loader_verilog(loader: Loader, index: int, bits: int) -> list[str]:
     ]
 
 
+def _latch_verilog(latch: Latch, index: int, bits: int, width: int) -> list[str]:
+    return [
+        _pop_import(index, bits),
+        f"  reg {_range(width)}held_{index} = {width}'d0;",
+        f"  assign \\{latch.port} = held_{index};",
+        "  always @(posedge clk) begin",
+        f"    bit [{bits - 1}:0] next;",
+        f"    if (mixbar_probe_pop_{index}(next)) held_{index} <= next[{width - 1}:0];",
+        "  end",
+    ]
+
+
 def _range(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
@@ -205,9 +241,10 @@ def _strobes(probes: Sequence[Instrument]) -> list[str]:
 
 
 def _played(probes: Sequence[Instrument]) -> set[str]:
-    """The unit's ports that players drive."""
+    """The unit's ports that players and latches drive."""
     players = [probe for probe in probes if isinstance(probe, Player)]
-    return {port for player in players for port in (player.valid, *player.data)}
+    played = {port for player in players for port in (player.valid, *player.data)}
+    return played | {probe.port for probe in probes if isinstance(probe, Latch)}
 
 
 def _bench_verilog(top: str, ports: Sequence[Port], probes: Sequence[Instrument]) -> str:
@@ -248,12 +285,20 @@ def _bench_verilog(top: str, ports: Sequence[Port], probes: Sequence[Instrument]
             case Loader():
                 lines += _loader_verilog(probe, index, bits)
                 continue
+            case Latch():
+                lines += _latch_verilog(probe, index, bits, widths[probe.port])
+                continue
         lines.append(f'  import "DPI-C" function void {function}(input bit [{bits - 1}:0] record);')
         if isinstance(probe, MemoryProbe):
             row = _pad(f"{probe.memory}[row]", probe.width)
             lines += [
                 f"  always @(posedge dump_{probe.name})",
                 f"    for (int row = 0; row < {probe.depth}; row = row + 1) {function}({{{row}}});",
+            ]
+        elif probe.on_rise:
+            lines += [
+                f"  wire strobe_{index} = {probe.strobe};",
+                f"  always @(posedge strobe_{index}) {function}({_record(probe.fields)});",
             ]
         else:
             lines += [
@@ -277,8 +322,8 @@ def _public(ports: Sequence[Port], probes: Sequence[Instrument]) -> str:
 
 
 _PROBES_HEAD = """\
-// Records of the probes, kept until Python takes them, and of players and loaders, kept until the
-// design takes them.
+// Records of the probes, kept until Python takes them, and of players, loaders and latches, kept
+// until the design takes them.
 // Written by the bench, read through the functions below.
 #include <cstdint>
 #include <cstring>
@@ -343,7 +388,7 @@ def _probes_cpp(probes: Sequence[Instrument], widths: Mapping[str, int]) -> str:
     rows.append('    {"", 0, {}, 0},\n')
     text = _PROBES_HEAD % "".join(rows)
     for index, probe in enumerate(probes):
-        if isinstance(probe, Player | Loader):
+        if isinstance(probe, Player | Loader | Latch):
             text += (
                 f"svBit mixbar_probe_pop_{index}(svBitVecVal* record) "
                 f"{{ return pop(probes[{index}], record); }}\n"
@@ -378,7 +423,8 @@ def write_bench(
     Raises
     ------
     ValueError
-        If a probe's name is no identifier or comes twice.
+        If a probe's name is no identifier or comes twice, or a port that is to be driven is no
+        input.
     """
     names = [probe.name for probe in probes]
     for name in names:
@@ -386,6 +432,8 @@ def write_bench(
             raise ValueError(f"A probe's name must be an identifier, not {name!r}.")
         if names.count(name) > 1:
             raise ValueError(f"Each probe needs a name of its own; {name!r} comes twice.")
+    for port in sorted(_played(probes) - {port.name for port in ports if port.is_input}):
+        raise ValueError(f"{top} has no input {port!r} to drive.")
     (directory / "bench.sv").write_text(_bench_verilog(top, ports, probes), encoding="utf-8")
     (directory / "bench.vlt").write_text(_public(ports, probes), encoding="utf-8")
     (directory / "probes.cpp").write_text(

@@ -1,5 +1,5 @@
-"""Takes the records of a bench's probes, and gives records to its players and loaders, from inside
-the simulation."""
+"""Takes the records of a bench's probes from inside the simulation, and gives records to its
+players, loaders and latches."""
 
 import ctypes
 import functools
@@ -19,7 +19,7 @@ def _program() -> Any:
     for name, result in (
         ("words", ctypes.c_uint64),
         ("size", ctypes.c_uint64),
-        ("data", ctypes.POINTER(ctypes.c_uint32)),
+        ("data", ctypes.c_void_p),
         ("clear", None),
     ):
         function = getattr(program, f"mixbar_probe_{name}")
@@ -64,20 +64,19 @@ def take(name: str) -> np.ndarray:
     size = program.mixbar_probe_size(index)
     if size == 0:
         return np.zeros((0, n_words), np.uint32)
-    records = np.ctypeslib.as_array(
-        program.mixbar_probe_data(index), (size // n_words, n_words)
-    ).copy()
+    # One copy in C; wrapping the simulator's memory as an array would cost more than that.
+    raw = bytearray(ctypes.string_at(program.mixbar_probe_data(index), 4 * size))
     program.mixbar_probe_clear(index)
-    return records
+    return np.frombuffer(raw, np.uint32).reshape(-1, n_words)
 
 
 def give(name: str, records: np.ndarray) -> None:
-    """Adds records to what a player will play or a loader will load.
+    """Adds records to what a player will play, a loader load or a latch hold.
 
     Parameters
     ----------
     name
-        The player's or loader's name.
+        The player's, loader's or latch's name.
     records
         uint32 ``[n_records, n_words]``: each field in whole words, low word first.
 

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["pack", "read_signed", "read_unsigned", "unpack_signed", "unpack_unsigned", "write"]
+__all__ = [
+    "pack",
+    "pack_words",
+    "read_signed",
+    "read_unsigned",
+    "unpack_signed",
+    "unpack_unsigned",
+    "write",
+]
 
 
 def unpack_unsigned(raw: bytes, n: int, bits: int) -> np.ndarray:
@@ -70,24 +78,33 @@ def pack(values: np.ndarray, bits: int) -> int:
     ValueError
         If ``bits`` is out of range or a value does not fit in ``bits`` bits, signed or unsigned.
     """
+    return int.from_bytes(_pack_bytes(values, bits), "little")
+
+
+def pack_words(values: np.ndarray, bits: int) -> np.ndarray:
+    """A vector as one record of a bench's instrument: uint32 ``[1, ceil(n * bits / 32)]``; see
+    :func:`pack`."""
+    raw = _pack_bytes(values, bits)
+    return np.frombuffer(raw + bytes(-len(raw) % 4), np.uint32).reshape(1, -1)
+
+
+def _pack_bytes(values: np.ndarray, bits: int) -> bytes:
     values = np.ascontiguousarray(values)
     itemsize = _dtype(bits, signed=False).itemsize
     if values.size == 0:
-        return 0
+        return b""
     if values.dtype.itemsize * 8 > bits or values.dtype.kind == "u":
         low, high = int(values.min()), int(values.max())
         limit = 2**bits if low >= 0 else 2 ** (bits - 1)
         if low < -(2 ** (bits - 1)) or high >= limit:
             raise ValueError(f"Values from {low} to {high} do not fit in {bits} bits.")
-    narrow = values.astype(
-        f"<i{itemsize}" if values.dtype.kind == "i" else f"<u{itemsize}", copy=False
-    )
+    kind = "i" if values.dtype.kind == "i" else "u"
+    narrow = values.astype(f"<{kind}{itemsize}", copy=False)
     if itemsize * 8 == bits:
-        return int.from_bytes(narrow.tobytes(), "little")
-    planes = np.unpackbits(
-        narrow.view(np.uint8).reshape(values.size, itemsize), axis=1, bitorder="little"
-    )
-    return int.from_bytes(np.packbits(planes[:, :bits], bitorder="little").tobytes(), "little")
+        return narrow.tobytes()
+    octets = narrow.view(np.uint8).reshape(values.size, itemsize)
+    planes = np.unpackbits(octets, axis=1, bitorder="little")
+    return np.packbits(planes[:, :bits], bitorder="little").tobytes()
 
 
 def read_unsigned(handle: Any, n: int, bits: int) -> np.ndarray:

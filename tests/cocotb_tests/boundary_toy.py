@@ -9,28 +9,37 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from cocotb_tests.bench import Field, MemoryProbe, Probe
+from cocotb_tests.bench import Field, Latch, MemoryProbe, Probe
 
 
-def toy_probes(toy):
-    """Every write of a row, and the rows on demand."""
+def toy_probes(toy, latched=False):
+    """Every write of a row, and the rows on demand; if latched, the boundary without Python's
+    signals too: the drives when they start, the codes given."""
     width = 32 * toy.n_codes
     address = Field(expression="dut.write__addr", width=(toy.depth - 1).bit_length())
     data_field = Field(expression="dut.write__data", width=width)
-    return (
-        Probe(
-            name="writes",
-            strobe="dut.write__en",
-            fields=(Field(expression="cycle", width=64), address, data_field),
-        ),
-        MemoryProbe(name="rows", memory="dut.rows.mem", depth=toy.depth, width=width),
+    writes = Probe(
+        name="writes",
+        strobe="dut.write__en",
+        fields=(Field(expression="cycle", width=64), address, data_field),
     )
+    rows = MemoryProbe(name="rows", memory="dut.rows.mem", depth=toy.depth, width=width)
+    if not latched:
+        return writes, rows
+    drive = Field(expression="drive", width=8 * toy.n_drive)
+    drives = Probe(name="drives", strobe="start", fields=(drive,), on_rise=True)
+    return writes, rows, drives, Latch(name="codes", port="codes")
 
 
 def toy_parameters(toy, **changes):
     """What the toy's bench is told."""
     names = ("n_drive", "n_codes", "code_bits", "depth", "period")
-    return {name: getattr(toy, name) for name in names} | {"products": 10, "seed": 1} | changes
+    return {name: getattr(toy, name) for name in names} | {
+        "products": 10,
+        "seed": 1,
+        "latched": False,
+        **changes,
+    }
 
 
 class BoundaryToy(wiring.Component):

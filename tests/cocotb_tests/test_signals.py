@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cocotb_tests.signals import pack, read_signed, read_unsigned, unpack_signed, unpack_unsigned
+from cocotb_tests.signals import (
+    pack,
+    pack_words,
+    read_signed,
+    read_unsigned,
+    unpack_signed,
+    unpack_unsigned,
+)
 
 
 def wires(values, bits):
@@ -37,6 +44,9 @@ def test_round_trip(bits, data):
     values = np.array(data.draw(st.lists(element, max_size=40)), np.int64)
     number = pack(values, bits)
     assert number == wires(values, bits)
+    words = pack_words(values, bits)
+    assert words.shape == (1, -(-values.size * bits // 32))
+    assert int.from_bytes(words.tobytes(), "little") == number
     raw = to_bytes(number, values.size, bits)
     assert unpack_signed(raw, values.size, bits).tolist() == values.tolist()
     assert unpack_unsigned(raw, values.size, bits).tolist() == (values % 2**bits).tolist()

@@ -40,6 +40,14 @@ def test_toy_equals_its_model(toy, toy_simulation):
     assert progress == [{"products": 50}, {"products": 100}]
 
 
+def test_latch_and_record_on_rise(toy, toy_simulation, simulate):
+    latched = simulate(toy, "boundary_toy", probes=toy_probes(toy, latched=True))
+    results = run(latched, "toy_bench", toy_parameters(toy, latched=True))
+    plain = run(toy_simulation, "toy_bench", toy_parameters(toy))
+    assert results["starts"] == plain["starts"]
+    assert results["checksum"] == plain["checksum"]
+
+
 def test_same_seed_same_run(toy, toy_simulation, tmp_path):
     first, second = (
         run(toy_simulation, "toy_bench", toy_parameters(toy, seed=9), seed=seed) for seed in (1, 2)

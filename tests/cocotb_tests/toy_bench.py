@@ -12,7 +12,8 @@ from cocotb_tests import exchange, probes, signals
 async def reset(dut):
     dut.rst.value = 1
     dut.go.value = 0
-    dut.codes.value = 0
+    if not exchange.parameters()["latched"]:
+        dut.codes.value = 0
     await ClockCycles(dut.clk, 2)
     dut.rst.value = 0
 
@@ -31,13 +32,19 @@ async def products(dut):
     for product in range(p["products"]):
         await RisingEdge(dut.start)
         starts.append(int(dut.cycle.value))
-        drive = signals.read_unsigned(dut.drive, n_drive, 8)
+        if p["latched"]:
+            drive = probes.take("drives")[0].view(np.uint8)[:n_drive]
+        else:
+            drive = signals.read_unsigned(dut.drive, n_drive, 8)
         expected = (product + np.arange(n_drive)) % 256
         assert np.array_equal(drive, expected), (
             f"product {product}: drive {drive} is not {expected}"
         )
         codes = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), n_codes, dtype=np.int16)
-        signals.write(dut.codes, codes, bits)
+        if p["latched"]:
+            probes.give("codes", signals.pack_words(codes, bits))
+        else:
+            signals.write(dut.codes, codes, bits)
         rows[product % depth] += codes
         written.append(rows[product % depth].copy())
         if product % 50 == 49:
