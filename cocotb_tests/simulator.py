@@ -65,6 +65,10 @@ FOREIGN_VARIABLES = re.compile(
     r"PYTEST_.*|TOPLEVEL.*|CXXFLAGS|CPPFLAGS|LDFLAGS"
 )
 
+#: Files whose assertions cocotb rewrites so that a failing one says its values. Its default, every
+#: file, would compile all that a bench imports anew in every simulation: seconds of numba alone.
+BENCH_FILES = "bench_*.py *_bench.py"
+
 #: Seconds a stopped simulation has to end before it is killed.
 GRACE_S = 3.0
 
@@ -423,7 +427,10 @@ def run(
         "results_xml": str(run_dir / "results.xml"),
         "seed": seed,
         "waves": waves,
-        "extra_env": {RUN_DIRECTORY: str(run_dir)},
+        "extra_env": {
+            RUN_DIRECTORY: str(run_dir),
+            "COCOTB_REWRITE_ASSERTION_FILES": BENCH_FILES,
+        },
     }
     environment = {n: v for n, v in os.environ.items() if not FOREIGN_VARIABLES.fullmatch(n)}
     search = [*map(str, python_path), str(Path(__file__).parents[1]), *filter(None, sys.path)]
