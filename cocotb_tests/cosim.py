@@ -62,6 +62,8 @@ def cosimulate(
     train: bool = True,
     warm_up: int = 0,
     waves: bool = False,
+    quick: bool = False,
+    cache_dir: Path | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
     emit_unit: Callable[[Config, Path], simulator.EmittedVerilog] = emit,
@@ -84,6 +86,8 @@ def cosimulate(
         So many images at the start are compared, but left out of the cycle statistics.
     waves
         Whether to write a VCD.
+    quick, cache_dir
+        As of :func:`cocotb_tests.simulator.build`.
     on_progress
         Called with the images done and the fraction classified correctly.
     on_message
@@ -97,7 +101,14 @@ def cosimulate(
         If a tool is missing or the simulation itself fails. A mismatch is a result, not an error.
     """
     unit = emit_unit(config, out_dir.resolve())
-    simulation = simulator.build(unit, probes=probes(config), waves=waves, on_message=on_message)
+    simulation = simulator.build(
+        unit,
+        probes=probes(config),
+        waves=waves,
+        quick=quick,
+        cache_dir=cache_dir,
+        on_message=on_message,
+    )
 
     def progress(message: dict[str, Any]) -> None:
         if on_progress is not None:
