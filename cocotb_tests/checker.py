@@ -114,6 +114,12 @@ class Checker:
         image = np.zeros(self.config.network.layers[0], np.uint8)
         train_image(other.unit, other.states, settings(self.config), image, 0)
         infer_image(other.unit, other.states, image)
+        array, time_s = other.arrays[-1], float(other.unit.device_time_s[0])
+        n_rows, n_cols = array.shape
+        array.forward(np.zeros(n_rows, np.uint8), time_s)
+        array.backward(np.zeros(n_cols, np.int8), time_s)
+        array.read(0, PLUS, time_s)
+        array.program(0, 0, PLUS, SET, time_s)
 
     def check(
         self,

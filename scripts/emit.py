@@ -12,8 +12,9 @@ def emit(
 ) -> None:
     """Write the Verilog of a configuration's digital unit.
 
-    One file, DIR/<configuration>/<top module>.v, the same to the byte in every run. It needs no
-    other file: memories, tables and the configuration itself (as a comment) are in it.
+    DIR/<configuration>/<top module>.v, the same to the byte in every run, needs no other file:
+    memories, tables and the configuration itself (as a comment) are in it. Beside it lies
+    <top module>_registers.h, the host's registers as a C header.
 
     \b
     Examples:
@@ -27,17 +28,21 @@ def emit(
             # The gateware's import takes as long as a small unit's conversion: it counts.
             from hw import verilog
 
+            from hw.registers import to_c_header
+
             emitted = verilog.emit(settings, stage)
-            path = out / emitted.path.relative_to(stage)
+            header = emitted.path.with_name(f"{emitted.top}_registers.h")
+            header.write_text(to_c_header(settings), encoding="utf-8")
+            files = [out / file.relative_to(stage) for file in (emitted.path, header)]
         seconds = time.perf_counter() - start
         result.set(
             {
                 "config": settings.name,
                 "top": emitted.top,
-                "files": [path],
+                "files": files,
                 "bytes": emitted.bytes,
                 "seconds": round(seconds, 3),
             },
             f"{settings.name}: module {emitted.top}, {emitted.bytes} bytes, {seconds:.1f} s\n"
-            f"{path}",
+            + "\n".join(map(str, files)),
         )
