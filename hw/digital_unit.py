@@ -21,6 +21,7 @@ from hw.read_out import ReadOut
 from hw.refresh_controller import RefreshController
 from hw.registers import ADDRESS_BITS
 from hw.sequencer import Phase, Sequencer
+from hw.watchdog import Watchdog
 from model.config import Config
 
 __all__ = ["DigitalUnit"]
@@ -119,6 +120,7 @@ class DigitalUnit(wiring.Component):
 
     def _connect_host(self, m: Module) -> None:
         host, sequencer = self.host, self.sequencer
+        m.submodules.watchdog = watchdog = Watchdog(self.config.pulse.timeout_cycles)
         for name in self.host_ports:
             connect(m, getattr(host, name), flipped(getattr(self, name)))
         # What the host sets is looked at between images only.
@@ -149,6 +151,8 @@ class DigitalUnit(wiring.Component):
             host.commit_trained.eq(sequencer.training),
             host.commit_skipped.eq(sequencer.skipped),
             host.idle.eq(sequencer.phase == Phase.IDLE),
+            watchdog.busy.eq(self.program.busy),
+            host.array_timeout.eq(watchdog.timeout),
         ]
 
     def _connect_arrays(self, m: Module) -> None:

@@ -291,11 +291,15 @@ class PulseConfig:
     """Words of pulse counts of the first layer that wait for the scheduler; when they are full the
     update stalls. The words of all other layers fit besides (``Config.pulse_queue_depth``)."""
 
+    timeout_cycles: int = 65536
+    """Cycles for which the arrays may hold a pulse off before the host is told. Assumed."""
+
     def __post_init__(self) -> None:
         _require_range("pulse", "set_cycles", self.set_cycles, 1, 65535)
         _require_range("pulse", "reset_cycles", self.reset_cycles, 1, 65535)
         _require_range("pulse", "gap_cycles", self.gap_cycles, 1, 1024)
         _require_range("pulse", "queue_depth", self.queue_depth, 2, 1024)
+        _require_range("pulse", "timeout_cycles", self.timeout_cycles, 2, 2**31)
 
 
 @dataclass(frozen=True, kw_only=True)
