@@ -185,7 +185,7 @@ def progress(total: float, title: str, done: float = 0) -> Iterator[Callable[...
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task(title, total=total, completed=done)
+        task = bar.add_task(title, total=total, completed=int(done))
         yield lambda amount, title=None: bar.update(task, advance=amount, description=title)
 
 

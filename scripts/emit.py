@@ -27,7 +27,6 @@ def emit(
         with cli.staged(out) as stage:
             # The gateware's import takes as long as a small unit's conversion: it counts.
             from hw import verilog
-
             from hw.registers import to_c_header
 
             emitted = verilog.emit(settings, stage)

@@ -67,6 +67,7 @@ WRONG: list[tuple[type, str, Any, str]] = [
     (PulseConfig, "set_cycles", 0, r"pulse\.set_cycles .* not 0\."),
     (PulseConfig, "reset_cycles", 65536, r"pulse\.reset_cycles .* not 65536\."),
     (PulseConfig, "gap_cycles", 0, r"pulse\.gap_cycles .* not 0\."),
+    (PulseConfig, "timeout_cycles", 1, "between 2 and"),
     (PulseConfig, "queue_depth", 1, r"pulse\.queue_depth must be between 2 and 1024, not 1\."),
     (RefreshConfig, "interval", -1, r"refresh\.interval .* not -1\."),
     (RefreshConfig, "rows", 2, r"refresh\.rows must be between 0 and 1, not 2\."),
