@@ -69,16 +69,22 @@ class Run:
     pulses: list[list[tuple[int, int, int, int, int]]] = field(default_factory=list)
     """By image: layer, row, column, device, kind."""
     simulated_cycles: int = 0
+    stalled_cycles: int = 0
+    """Cycles in which a full pulse queue held the update."""
 
 
 def random_batch(
     config: Config, n_images: int, seed: int, *, train: bool = True, run: Settings | None = None
 ) -> Batch:
-    """Images like digits: half of the pixels dark, the others of any brightness."""
+    """Images like digits: each class has its own, half of the pixels dark, and an eighth of the
+    pixels differ from image to image."""
     rng = np.random.default_rng(seed)
-    shape = (n_images, config.network.layers[0])
-    images = rng.integers(0, 256, shape) * rng.integers(0, 2, shape)
-    labels = rng.integers(0, config.network.layers[-1], n_images)
+    n_inputs, n_classes = config.network.layers[0], config.network.layers[-1]
+    shape = (n_classes, n_inputs)
+    typical = rng.integers(0, 256, shape) * rng.integers(0, 2, shape)
+    labels = rng.integers(0, n_classes, n_images)
+    noisy = rng.integers(0, 8, (n_images, n_inputs)) == 0
+    images = np.where(noisy, rng.integers(0, 256, noisy.shape), typical[labels])
     return Batch(images.astype(np.uint8), labels.astype(np.uint8), train, run)
 
 
@@ -89,6 +95,7 @@ def run_unit(
     idle: str = "1",
     stall: str = "1",
     max_cycles: int = 5_000,
+    chi_by_bus: bool = False,
     unit: Callable[[Config], Any] = DigitalUnit,
 ) -> Run:
     """Sends the batches through the unit and checks every image, result, chi word and counter.
@@ -106,6 +113,8 @@ def run_unit(
         cycle, repeated, ``1`` is yes.
     max_cycles
         Without the end of an image.
+    chi_by_bus
+        Whether the host reads all of chi at the end, too; ten cycles an accumulator.
     unit
         What makes the gateware; for tests of faulty ones.
 
@@ -119,7 +128,7 @@ def run_unit(
         The unit used arrays or buses in a way that is not allowed.
     """
     sim = _UnitSim(config, unit(config), seed, max_cycles)
-    return sim.run(batches, idle, stall)
+    return sim.run(batches, idle, stall, chi_by_bus)
 
 
 def _records(values: Iterable[int], bits: int) -> npt.NDArray[np.uint32]:
@@ -303,6 +312,16 @@ class _Host:
             raise BrokenContract(f"The read of 0x{offset:03X} was refused.")
         return int(data)
 
+    async def read_chi(self, ctx: Any) -> npt.NDArray[np.int32]:
+        """The whole chi memory, int32 ``[chi_depth, lanes]``."""
+        rows = np.zeros((self.config.chi_depth, self.config.update.lanes), np.uint32)
+        for word, lane in np.ndindex(rows.shape):
+            if lane == 0:
+                await self.write(ctx, "CHI_ADDRESS", word)
+            await self.write(ctx, "CHI_LANE", lane)
+            rows[word, lane] = await self.read(ctx, self.offsets["CHI_DATA"])
+        return rows.view(np.int32)
+
     async def apply(self, ctx: Any, run: Settings) -> None:
         """Writes settings that hold from the next image on."""
         await self.write(ctx, "LEARNING_RATE", run.learning_rate_log2)
@@ -343,7 +362,7 @@ class _UnitSim:
         self.failure: Exception | None = None
         self.finished = False
 
-    def run(self, batches: Sequence[Batch], idle: str, stall: str) -> Run:
+    def run(self, batches: Sequence[Batch], idle: str, stall: str, chi_by_bus: bool) -> Run:
         top = Module()
         top.domains.sync = ClockDomain()
         top.submodules.unit = self.unit
@@ -351,7 +370,7 @@ class _UnitSim:
         sim.add_clock(1e-9)
 
         async def host(ctx: Any) -> None:
-            await self._guard(self._host(ctx, batches, idle))
+            await self._guard(self._host(ctx, batches, idle, chi_by_bus))
 
         async def results(ctx: Any) -> None:
             await self._guard(self._results(ctx, stall))
@@ -374,7 +393,7 @@ class _UnitSim:
         except (Mismatch, Hang, BrokenContract) as failure:
             self.failure = self.failure or failure
 
-    async def _host(self, ctx: Any, batches: Sequence[Batch], idle: str) -> None:
+    async def _host(self, ctx: Any, batches: Sequence[Batch], idle: str, chi_by_bus: bool) -> None:
         host = _Host(self.config, self.unit)
         offers = cycle(idle)
         run = settings(self.config)
@@ -402,6 +421,8 @@ class _UnitSim:
         bits = self.config.update.chi_bits * self.config.update.lanes
         rows = [ctx.get(Value.cast(data[k])) for k in range(self.config.chi_depth)]
         checker.check_chi(self.unpack.chi_rows(_records(rows, bits)))
+        if chi_by_bus:
+            checker.check_chi(await host.read_chi(ctx))
         self.finished = True
 
     async def _results(self, ctx: Any, stall: str) -> None:
@@ -442,7 +463,10 @@ class _UnitSim:
             unit.sequencer.initialised,
             *(Value.cast(value) for value in (write.en, write.addr, write.data)),
             *programmer.inputs,
+            unit.chi_memory.o.valid & ~unit.chi_memory.o.ready,
         ]
+        first_stream = len(sampled)
+        first_array = first_stream + 3 * len(streams)
         for port in streams:
             sampled += [port.valid, port.ready, Value.cast(port.payload)]
         for array in arrays:
@@ -456,7 +480,7 @@ class _UnitSim:
         while not self.finished and self.failure is None:
             _, _, *values = await ctx.tick().sample(*sampled)
             done, phase, initialised, enables, address, row = values[:6]
-            for record, k in zip(records, range(8, len(values), 3), strict=False):
+            for record, k in zip(records, range(first_stream, first_array, 3), strict=True):
                 if values[k] and values[k + 1]:
                     record.append(values[k + 2])
             if enables and initialised:
@@ -466,7 +490,7 @@ class _UnitSim:
             pulse = programmer.step(values[6:8])
             if pulse:
                 seen.pulses.append(pulse)
-            first = 8 + 3 * len(streams)
+            first = first_array
             for array in arrays:
                 transaction = array.step(ctx, values[first : first + len(array.inputs)])
                 first += len(array.inputs)
@@ -484,6 +508,7 @@ class _UnitSim:
             if since > self.max_cycles:
                 raise Hang(f"Nothing ended for {self.max_cycles} cycles.")
             self.result.simulated_cycles += 1
+            self.result.stalled_cycles += values[8]
 
     def _end_image(
         self, seen: Observation, records: list[list[int]], chi: list[tuple[int, int]]

@@ -1,0 +1,109 @@
+"""The digital unit as a whole equals the model, cycles included, in Amaranth's simulator.
+
+The emitted Verilog is held against the same checker in ``cocotb_tests``; here shapes and policies
+vary, and the host stalls.
+"""
+
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Fragment
+
+from hw.digital_unit import DigitalUnit
+from model.activity import Activity
+from model.config import Config
+from model.configurations import tiny_mca
+from model.unit import settings
+from tests.hw.unit_configs import UNITS, busy
+from tests.hw.unit_sim import Run, random_batch, run_unit
+
+N_IMAGES = 8
+
+
+def count(run: Run, activity: Activity) -> int:
+    return int(run.checker.unit.counters[activity])
+
+
+@pytest.mark.parametrize("config", UNITS.values(), ids=UNITS.keys())
+def test_equals_model(config: Config) -> None:
+    """Codes, activations, errors, chi, pulses, cycles, results and counters of every image."""
+    run = run_unit(config, random_batch(config, N_IMAGES, seed=3))
+    assert run.checker.images == run.checker.checked_results == N_IMAGES
+    assert count(run, Activity.CHI_WORDS) > 0
+    refreshes = config.refresh.interval and config is not tiny_mca
+    assert bool(count(run, Activity.REFRESHED_PAIRS)) == bool(refreshes)
+
+
+def test_everything_happens() -> None:
+    """Without this the test above would prove less than it says."""
+    run = run_unit(busy, random_batch(busy, N_IMAGES, seed=3))
+    for activity in Activity:
+        assert count(run, activity) > 0, activity.name
+    assert 0 < count(run, Activity.SKIPPED_IMAGES) < N_IMAGES
+    assert run.stalled_cycles > 0
+    devices = {(pulse[3], pulse[4]) for pulses in run.pulses for pulse in pulses}
+    assert devices == {(0, 0), (1, 0), (0, 1), (1, 1)}
+
+
+@pytest.mark.parametrize(("idle", "stall"), [("110100", "1"), ("1", "0001"), ("0001", "110100")])
+def test_host_stalls(idle: str, stall: str) -> None:
+    """A slow host changes when images begin, and nothing in them."""
+    batch = random_batch(busy, 4, seed=5)
+    assert run_unit(busy, batch, idle=idle, stall=stall).cycles == run_unit(busy, batch).cycles
+
+
+def test_slowest_host_delays_images() -> None:
+    """Two results may wait for the host; then the next image has to."""
+    batch = random_batch(tiny_mca, 5, seed=5)
+    quick = run_unit(tiny_mca, batch)
+    slow = run_unit(tiny_mca, batch, stall="1" + 299 * "0")
+    assert slow.cycles == quick.cycles
+    assert slow.simulated_cycles > quick.simulated_cycles + 600
+
+
+def test_inference_changes_nothing() -> None:
+    """Between two batches that train: no error, no update, no pulse, no refresh."""
+    train, infer = random_batch(busy, 3, seed=6), random_batch(busy, 2, seed=7, train=False)
+    run = run_unit(busy, train, infer, train)
+    assert run.pulses[3] == run.pulses[4] == []
+    assert all(cycles[1:3] == [0, 0] for cycles in run.cycles[3:5])
+    assert count(run, Activity.IMAGES) == 8
+
+
+def test_settings_of_the_host() -> None:
+    """Rate, threshold and policies from the registers, changed while the unit stands still."""
+    plain = settings(busy)
+    batches = [
+        random_batch(busy, 2, seed=8),
+        random_batch(busy, 2, seed=9, run=plain._replace(running_scale=False, skip=0)),
+        random_batch(busy, 2, seed=10, run=plain._replace(learning_rate_log2=-2, skip=1)),
+        random_batch(
+            busy, 2, seed=11, run=plain._replace(epsilon_log2=busy.update.epsilon_log2 + 2)
+        ),
+    ]
+    assert run_unit(busy, *batches).checker.images == 8
+
+
+def test_host_reads_chi() -> None:
+    config = replace(tiny_mca, update=replace(tiny_mca.update, learning_rate_log2=-3))
+    run = run_unit(config, random_batch(config, 3, seed=12), chi_by_bus=True)
+    assert any(chi.any() for chi in run.checker.unit.chi)
+
+
+def test_deterministic() -> None:
+    first, second = (run_unit(tiny_mca, random_batch(tiny_mca, 3, seed=1)) for _ in range(2))
+    assert (first.cycles, first.pulses) == (second.cycles, second.pulses)
+
+
+def test_ports() -> None:
+    """Host, arrays, program: nothing else crosses the unit's edge."""
+    unit = DigitalUnit(tiny_mca)
+    Fragment.get(unit, None)
+    assert list(unit.signature.members) == [
+        "s_axis_image",
+        "m_axis_result",
+        "s_axi",
+        "array_0",
+        "array_1",
+        "program",
+    ]
