@@ -15,6 +15,7 @@ cells and no area, and take no time in the paths (see :mod:`hw.timing`).
 """
 
 import contextlib
+import fnmatch
 import hashlib
 import json
 import math
@@ -231,11 +232,19 @@ def _block_name(module: str, top: str) -> str:
 
 def _split(work: Path, top: str) -> tuple[Counter[str], dict[str, str]]:
     """Checks the whole, and returns the RTLIL text of each module, blocks flat inside."""
+    names = re.findall(
+        r"^module \\?([^\s(]+)", (work / "in.v").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+
+    def select(command: str, pattern: str) -> list[str]:
+        """The command, unless there is nothing that it could be for: Yosys would warn."""
+        return [f"{command} {pattern}"] if fnmatch.filter(names, pattern) else []
+
     warnings = _yosys(
         work,
         [
             "read_verilog in.v",
-            f"blackbox {top}_ram_*",
+            *select("blackbox", f"{top}_ram_*"),
             f"hierarchy -check -top {top}",
             # Flat, a check sees loops through several blocks; and it comes before optimisation,
             # which could hide a fault.
@@ -245,8 +254,8 @@ def _split(work: Path, top: str) -> tuple[Counter[str], dict[str, str]]:
             f"select -assert-none {_LATCHES}",
             "check -assert -force-detailed-loop-check",
             "design -load whole",
-            f"setattr -mod -set keep_hierarchy 1 {top}.*",
-            f"setattr -mod -unset keep_hierarchy {top}.*.*",
+            *select("setattr -mod -set keep_hierarchy 1", f"{top}.*"),
+            *select("setattr -mod -unset keep_hierarchy", f"{top}.*.*"),
             "flatten",
             "opt_clean",
             "opt_hier",
@@ -453,18 +462,23 @@ def _yosys(work: Path, commands: Sequence[str]) -> Counter[str]:
     with (work / "log").open("wb") as log:
         status = run_tool([sys.executable, "-c", _RUNNER, "script.ys"], cwd=work, output=log)
     text = _log(work)
-    if status:
-        errors = re.findall(r"^ERROR: (.*)$", text, flags=re.MULTILINE)
-        reason = errors[-1] if errors else f"it ended with status {status}"
-        raise SynthesisError(f"Yosys failed: {reason.rstrip('.')}.")
     needed: Counter[str] = Counter()
+    unknown = []
     for line in text.splitlines():
-        if not re.match(r"(ABC: )?Warning:", line):
+        if not re.match(r"(\S+: )?Warning:", line):
             continue
         pattern = next((pattern for pattern in WAIVERS if re.match(pattern, line)), None)
         if pattern is None:
-            raise SynthesisError(f"Yosys gave a warning that nothing explains: {line}")
-        needed[pattern] += 1
+            unknown.append(line.rstrip(" :."))
+        else:
+            needed[pattern] += 1
+    if status:
+        errors = re.findall(r"^(?:\S+: )?ERROR: (.*)$", text, flags=re.MULTILINE)
+        reason = errors[-1].rstrip(".") if errors else f"it ended with status {status}"
+        # A failed check names what it found in warnings only.
+        raise SynthesisError(f"Yosys failed: {'; '.join([reason, *unknown[:3]])}.")
+    if unknown:
+        raise SynthesisError(f"Yosys gave a warning that nothing explains: {unknown[0]}.")
     return needed
 
 
