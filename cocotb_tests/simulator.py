@@ -487,7 +487,7 @@ def _supervise(
         command,
         cwd=run_dir,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # never written: it closes when we end, however that happens
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

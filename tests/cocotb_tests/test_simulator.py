@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -143,6 +144,37 @@ def test_interrupt_ends_the_simulator(toy_simulation, tmp_path):
             on_progress=interrupt,
         )
     assert wait_until_gone(pids[0])
+
+
+RUN_AND_WAIT = """
+import pickle, sys
+from pathlib import Path
+from cocotb_tests import simulator
+
+simulation = pickle.loads(Path(sys.argv[1]).read_bytes())
+simulator.run(
+    simulation,
+    "faulty_bench",
+    {"fault": "hang"},
+    run_dir=Path(sys.argv[2]),
+    python_path=[Path(sys.argv[3])],
+    on_progress=lambda progress: print("up", flush=True),
+)
+"""
+
+
+def test_killed_caller_takes_the_simulator_along(toy_simulation, tmp_path):
+    (tmp_path / "simulation").write_bytes(pickle.dumps(toy_simulation))
+    run_dir = tmp_path / "run"
+    arguments = [str(tmp_path / "simulation"), str(run_dir), str(HERE)]
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN_AND_WAIT, *arguments],
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+    ) as caller:
+        assert caller.stdout.readline() == b"up\n"
+        caller.kill()
+    assert wait_until_gone(int((run_dir / "pid").read_text()))
 
 
 def test_failed_build_is_one_sentence(toy, tmp_path):
