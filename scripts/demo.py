@@ -31,6 +31,9 @@ __all__ = ["app", "demo"]
 #: What ships with the project, whatever else this user has.
 DATA = "mnist-sample"
 
+#: Fewer images than this are simulated before an optimised simulator would be compiled.
+QUICK_IMAGES = 100
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -196,6 +199,7 @@ def _co_simulate(
         dataset.train_labels[order],
         out_dir=out,
         seed=seed,
+        quick=n_images < QUICK_IMAGES,
         on_progress=progress,
         on_message=lambda text: log("cosim", text),
         emit_unit=emit_unit,
