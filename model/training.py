@@ -9,13 +9,13 @@ bits as an unbroken one.
 
 import bisect
 import dataclasses
+import functools
 import hashlib
 import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ from model.checkpoint import (
     CheckpointMismatchError,
     check_config,
     read_checkpoint,
-    restore_crossbars,
     write_checkpoint,
 )
 from model.config import Config, to_toml
@@ -36,6 +35,7 @@ from model.datasets import Dataset
 from model.inputs import adapt
 from model.jit import njit
 from model.unit import Settings, UnitState, infer_image, new_unit, settings, train_image
+from model.unit_state import restore_unit, unit_arrays
 
 __all__ = [
     "Epoch",
@@ -315,6 +315,10 @@ class Training:
 
     # Saving
 
+    @functools.cached_property
+    def _dataset_sha256(self) -> str:
+        return _digest(self.dataset)
+
     def save(self, path: Path) -> None:
         """Writes everything :meth:`restore` needs to ``path``, whole or not at all.
 
@@ -323,11 +327,10 @@ class Training:
         OSError
             If it cannot be written; a file that was there is untouched then.
         """
-        unit = self.unit
         header = {
             "config": to_toml(self.config),
             "dataset": self.dataset.name,
-            "dataset_sha256": _digest(self.dataset),
+            "dataset_sha256": self._dataset_sha256,
             "seed": self.seed,
             "epochs": self.epochs,
             "epoch": self.epoch,
@@ -336,13 +339,8 @@ class Training:
             "seconds": self.seconds,
             "curve": [dataclasses.asdict(record) for record in self.curve],
         }
-        arrays: dict[str, NDArray[Any]] = {name: getattr(unit, name) for name in _UNIT_SAVED}
-        arrays["epoch_counters"] = self._epoch_counters
-        for layer, crossbar in enumerate(self.crossbars):
-            arrays[f"chi{layer}"] = unit.chi[layer]
-            saved = crossbar.save()
-            arrays |= {f"array{layer}.{name}": value for name, value in saved.items()}
-        write_checkpoint(path, header, arrays)
+        arrays = unit_arrays(self.unit, self.crossbars)
+        write_checkpoint(path, header, arrays | {"epoch_counters": self._epoch_counters})
 
     def restore(self, path: Path) -> None:
         """Goes on where the run saved in ``path`` was.
@@ -359,7 +357,7 @@ class Training:
         header = checkpoint.header
         here = {
             "dataset": self.dataset.name,
-            "dataset_sha256": _digest(self.dataset),
+            "dataset_sha256": self._dataset_sha256,
             "seed": self.seed,
             "epochs": self.epochs,
         }
@@ -369,22 +367,14 @@ class Training:
                     f"The checkpoint {path} is of another run: its {key} is {header.get(key)}, "
                     f"not {value}."
                 )
-        unit = self.unit
-        targets: dict[str, NDArray[Any]] = {name: getattr(unit, name) for name in _UNIT_SAVED}
-        targets["epoch_counters"] = self._epoch_counters
-        targets |= {f"chi{layer}": chi for layer, chi in enumerate(unit.chi)}
-        checkpoint.copy_into(targets)
-        restore_crossbars(checkpoint, self.crossbars)
+        checkpoint.copy_into({"epoch_counters": self._epoch_counters})
+        restore_unit(checkpoint, self.unit, self.crossbars)
         try:
             self.curve = [Epoch(**record) for record in header["curve"]]
             self.epoch, self.position = int(header["epoch"]), int(header["position"])
             self.correct, self.seconds = int(header["correct"]), float(header["seconds"])
         except (KeyError, TypeError, ValueError):
             raise CheckpointError(f"The checkpoint {path} has an incomplete header.") from None
-
-
-_UNIT_SAVED = ("maxima", "refresh", "counters", "device_time_s")
-"""State of the unit besides chi; the rest of it is rewritten by every image."""
 
 
 def _digest(dataset: Dataset) -> str:
