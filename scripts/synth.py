@@ -1,6 +1,7 @@
 """``mixbar synth``: area, cells and critical path of a configuration by synthesis."""
 
 import json as json_module
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -67,7 +68,7 @@ def synth(
     with cli.result(json) as result:
         settings = cli.load_config(config)
         period_ns = settings.clock_period_s * 1e9 if period is None else period
-        if not period_ns > 0:
+        if not (math.isfinite(period_ns) and period_ns > 0):
             raise cli.RequestError(f"--period must be above 0 ns, not {period_ns:g}.")
         from hw import synthesis, timing, verilog
 
