@@ -74,7 +74,8 @@ def build(
         Node of the digital rows; 14 nm by default.
     synthesis
         What synthesis found: ``area_um2``, ``cells``, ``critical_path_ns``, ``library``, and
-        ``flip_flops`` where known, which then replaces the estimate of clocked flip-flops.
+        ``flip_flops_free`` (those without an enable) where known, else ``flip_flops``, which then
+        replaces the estimate of clocked flip-flops.
 
     Returns
     -------
@@ -83,7 +84,10 @@ def build(
         ``notes`` and ``explorer``.
     """
     node = Node() if node is None else node
-    flip_flops = synthesis.get("flip_flops") if synthesis else None
+    # Registers with an enable are charged when written: their clocks are gated.
+    flip_flops = (
+        synthesis.get("flip_flops_free", synthesis.get("flip_flops")) if synthesis else None
+    )
     results = {
         preset: estimate(
             config, activity, preset=preset, node=node, inputs=inputs, flip_flops=flip_flops
