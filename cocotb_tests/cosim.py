@@ -1,7 +1,7 @@
 """Co-simulation of a configuration: emit, build, run beside the model, summarise."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from cocotb_tests import simulator
 from cocotb_tests.unit_probes import probes
 from hw.verilog import emit
 from model.activity import PHASES
+from model.checkpoint import CheckpointError, check_config, read_checkpoint
 from model.config import Config, to_toml
 
 __all__ = ["CosimResult", "cosimulate"]
@@ -52,6 +53,34 @@ class CosimResult:
         return asdict(self)
 
 
+STATE_FILE = "cosim_run.npz"
+"""State of a run under way, beside the Verilog."""
+
+
+def _can_go_on(
+    state: Path,
+    config: Config,
+    header: Mapping[str, Any],
+    n_images: int,
+    on_message: Callable[[str], None] | None,
+) -> bool:
+    """Whether the saved state is of this run; says which it is."""
+    if not state.exists():
+        return False
+    say = on_message if on_message is not None else lambda _: None
+    try:
+        saved = read_checkpoint(state)
+        check_config(saved, config)
+    except CheckpointError as error:
+        say(f"Starting over: {error}")
+        return False
+    if saved.header.get("run") != header["run"] or int(saved.header["images"]) >= n_images:
+        say(f"Starting over: {state.name} is of another run.")
+        return False
+    say(f"Going on after {saved.header['images']} images.")
+    return True
+
+
 def cosimulate(
     config: Config,
     images: npt.NDArray[np.uint8],
@@ -61,6 +90,9 @@ def cosimulate(
     seed: int = 1,
     train: bool = True,
     warm_up: int = 0,
+    resume: bool = False,
+    save_s: float = 60.0,
+    identity: Mapping[str, Any] | None = None,
     waves: bool = False,
     quick: bool = False,
     cache_dir: Path | None = None,
@@ -84,6 +116,13 @@ def cosimulate(
         Whether to train or only to classify.
     warm_up
         So many images at the start are compared, but left out of the cycle statistics.
+    resume
+        Whether to go on with a run of the same configuration, seed, mode and ``identity`` that was
+        stopped. Its state is removed at the end.
+    save_s
+        Seconds between two saved states: what a run that is stopped can lose.
+    identity
+        What else makes two runs the same, as plain values: the name of the images' set.
     waves
         Whether to write a VCD.
     quick, cache_dir
@@ -114,6 +153,12 @@ def cosimulate(
         if on_progress is not None:
             on_progress(message["images"], message["correct"] / max(1, message["images"]))
 
+    state = unit.path.parent / STATE_FILE
+    header = {
+        "config": to_toml(config),
+        "run": {"seed": seed, "train": train, **(identity or {})},
+    }
+    going_on = resume and _can_go_on(state, config, header, len(images), on_message)
     with tempfile.TemporaryDirectory(prefix="mixbar-") as name:
         path = Path(name) / "images.npz"
         np.savez(path, images=images, labels=labels)
@@ -121,12 +166,23 @@ def cosimulate(
         found = simulator.run(
             simulation,
             "cocotb_tests.unit_bench",
-            {"config": to_toml(config), "seed": seed, "images": str(path), "train": train},
+            {
+                "config": to_toml(config),
+                "seed": seed,
+                "images": str(path),
+                "train": train,
+                "save": None if waves else str(state),
+                "save_header": header,
+                "save_s": save_s,
+                "resume": str(state) if going_on else None,
+            },
             run_dir=run_dir,
             seed=seed,
             on_progress=progress,
             waves=waves,
         )
+    if not waves:
+        state.unlink(missing_ok=True)
     done = max(1, found["images"])
     cycles = np.array(found["cycles"], dtype=np.int64).reshape(-1, len(PHASES))[warm_up:]
     if len(cycles) == 0:

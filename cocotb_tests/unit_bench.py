@@ -7,12 +7,13 @@ run.
 """
 
 import time
+from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
 import numpy.typing as npt
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from cocotb_tests import probes
 from cocotb_tests.boundary import BACKWARD, FORWARD, ArrayModel, Boundary
@@ -24,9 +25,12 @@ from hw.layouts import pulse_request_layout
 from hw.registers import register_table
 from model.activity import Activity
 from model.arrays import new_arrays
+from model.checkpoint import read_checkpoint, restore_crossbars, write_checkpoint
 from model.config import Config, from_toml
 from model.frames import image_frame, parse_result
+from model.training import activity as activity_counts
 from model.unit import settings
+from model.unit_state import restore_unit, unit_arrays
 
 __all__ = ["UnitBench"]
 
@@ -74,6 +78,13 @@ class UnitBench:
         self.counters = np.zeros(len(Activity), np.int64)
         self.failure: Mismatch | None = None
         self.last_report = 0.0
+        self.save_path: Path | None = None
+        self.save_s = 60.0
+        self.save_header: dict[str, Any] = {}
+        self.last_save = time.monotonic()
+        # Of the parts of this run before it was stopped.
+        self.seconds_before, self.cpu_seconds_before, self.cycles_before = 0.0, 0.0, 0
+        self.start_s, self.start_cpu_s, self.start_cycle = 0.0, 0.0, 0
 
     # Host side. Signals change at falling edges, so that a handshake seen at one is a transfer at
     # the next rising edge.
@@ -208,13 +219,16 @@ class UnitBench:
         if len(records) == 0:
             return
         try:
-            self._check(self.unpack.counters(records)[-1])
+            self._check(self.unpack.counters(records)[-1].copy())
             self.give_images()
             self._check_results()
         except Mismatch as error:
             self.failure = error
             return
         now = time.monotonic()
+        if self.save_path is not None and now - self.last_save > self.save_s:
+            self.last_save = now
+            self.save(self.save_path)
         if now - self.last_report > PROGRESS_S or self.done == len(self.images):
             self.last_report = now
             report(images=self.done, correct=self.correct)
@@ -223,11 +237,10 @@ class UnitBench:
         seen, unpack = self.seen, self.unpack
         self.seen = Observation()
         phases = slice(Activity.CYCLES_FORWARD, Activity.CYCLES_UPDATE + 1)
+        # The counters are read in the last cycle of an image, before that is counted.
+        counters[Activity.CYCLES_UPDATE] += 1
         cycles = counters[phases] - self.counters[phases]
         self.counters = counters
-        if self.done == 0:
-            # The counters are read in the last cycle of each image, before it is counted.
-            cycles[-1] += 1
         seen.cycles = cycles.tolist()
         seen.activations = unpack.activations(probes.take("activations"))
         seen.errors = unpack.errors(probes.take("errors"))
@@ -252,37 +265,83 @@ class UnitBench:
             frame, self.beats = self.beats[:n_beats], self.beats[n_beats:]
             self.checker.check_result(parse_result(np.array(frame), self.config))
 
-    async def run(self) -> dict[str, Any]:
-        """The whole run; returns its results."""
+    # State of the run.
+
+    def _spent(self) -> dict[str, Any]:
+        """Time spent so far, the parts before an interruption included."""
+        return {
+            "seconds": self.seconds_before + time.perf_counter() - self.start_s,
+            "cpu_seconds": self.cpu_seconds_before + time.process_time() - self.start_cpu_s,
+            "simulated_cycles": self.cycles_before + int(self.dut.cycle.value) - self.start_cycle,
+        }
+
+    def save(self, path: Path) -> None:
+        """Writes the state after the last checked image; gateware and model agree on it."""
+        header = {
+            **self.save_header,
+            **self._spent(),
+            "images": self.done,
+            "correct": self.correct,
+            "compared": self.checker.compared,
+        }
+        arrays = unit_arrays(self.checker.unit, self.checker.arrays)
+        cycles = np.array(self.cycles, dtype=np.int32).reshape(-1, 4)
+        write_checkpoint(path, header, arrays | {"cycles": cycles})
+
+    async def restore(self, path: Path) -> None:
+        """Goes on where :meth:`save` was: model, arrays, and the registers of the gateware."""
+        checkpoint = read_checkpoint(path)
+        header = checkpoint.header
+        restore_unit(checkpoint, self.checker.unit, self.checker.arrays)
+        restore_crossbars(checkpoint, self.boundary.arrays)  # type: ignore[arg-type]
+        unit = self.checker.unit
+        self.boundary.time_s = float(unit.device_time_s[0])
+        self.counters = unit.counters.copy()
+        self.cycles = checkpoint.arrays["cycles"].tolist()
+        self.done = self.given = self.checker.images = self.checker.checked_results = int(
+            header["images"]
+        )
+        self.correct = int(header["correct"])
+        self.checker.compared |= header["compared"]
+        self.seconds_before = float(header["seconds"])
+        self.cpu_seconds_before = float(header["cpu_seconds"])
+        self.cycles_before = int(header["simulated_cycles"])
+        # The chi memory clears itself first.
+        await Timer(self.config.chi_depth + 8, unit="ns")
+        await FallingEdge(self.dut.clk)
+        probes.give("chi_rows", self.unpack.chi_records(unit))
+        probes.give("registers", self.unpack.register_records(unit))
+        self.dut.load_chi_rows.value = 1
+        self.dut.load_registers.value = 1
+        await FallingEdge(self.dut.clk)
+
+    async def run(self, resume: Path | None = None) -> dict[str, Any]:
+        """The whole run, or the rest of one that was stopped; returns its results."""
         await self.reset()
+        if resume is not None:
+            await self.restore(resume)
         for layer in range(self.config.network.n_layers):
             cocotb.start_soon(self.serve_array(layer))
         cocotb.start_soon(self.serve_pulses())
         cocotb.start_soon(self.serve_results())
         await self.write_register("CONTROL", 1 | int(self.train) << 1)
-        start_s, start_cycle = time.perf_counter(), int(self.dut.cycle.value)
-        start_cpu_s = time.process_time()
+        self.start_s, self.start_cycle = time.perf_counter(), int(self.dut.cycle.value)
+        self.start_cpu_s = time.process_time()
         self.give_images()
         while self.done < len(self.images) and self.failure is None:
             await RisingEdge(self.dut.m_axis_result__tlast)
             for _ in range(3):
                 await FallingEdge(self.dut.clk)
-        seconds = time.perf_counter() - start_s
-        cpu_seconds = time.process_time() - start_cpu_s
-        cycles = int(self.dut.cycle.value) - start_cycle
+        spent = self._spent()
         if self.failure is None:
             await self._check_end()
         return {
+            **spent,
             "images": self.done,
             "correct": self.correct,
             "compared": self.checker.compared,
             "cycles": self.cycles,
-            "seconds": seconds,
-            "cpu_seconds": cpu_seconds,
-            "simulated_cycles": cycles,
-            "counters": {
-                name.name.lower(): int(self.checker.unit.counters[name]) for name in Activity
-            },
+            "counters": activity_counts(self.checker.unit.counters),
             "mismatch": None
             if self.failure is None
             else vars(self.failure) | {"text": str(self.failure)},
@@ -317,4 +376,8 @@ async def run_images(dut: Any) -> None:
     with np.load(given["images"], allow_pickle=False) as archive:
         bench.images, bench.labels = archive["images"], archive["labels"]
     bench.train = given["train"]
-    finish(await bench.run())
+    if given["save"] is not None:
+        bench.save_path, bench.save_s = Path(given["save"]), given["save_s"]
+        bench.save_header = given["save_header"]
+    resume = given["resume"]
+    finish(await bench.run(None if resume is None else Path(resume)))

@@ -4,21 +4,24 @@ Every stage's output is recorded where it crosses a stream, so a mismatch names 
 it. The expressions are names of the emitted Verilog; a build fails if one is gone.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cocotb_tests.bench import Field, Instrument, MemoryProbe, Player, Probe
-from cocotb_tests.signals import unpack_signed, unpack_unsigned
+from cocotb_tests.bench import Field, Instrument, Loader, MemoryProbe, Player, Probe
+from cocotb_tests.signals import pack, unpack_signed, unpack_unsigned
 from hw.layouts import (
     activation_word_layout,
     error_word_layout,
+    pulse_request_layout,
     scaled_word_layout,
     update_command_layout,
 )
 from model.activity import Activity
 from model.config import Config
+from model.unit import UnitState
 
 __all__ = ["UnitProbes", "probes"]
 
@@ -83,7 +86,56 @@ def probes(config: Config) -> list[Instrument]:
             depth=config.chi_depth,
             width=row_bits,
         ),
+        Loader(
+            name="chi_rows",
+            targets=(Field(expression="dut.chi_memory.rows.mem", width=row_bits),),
+            depth=config.chi_depth,
+        ),
+        Loader(name="registers", targets=tuple(field for field, _ in _registers(config))),
     ]
+
+
+def _registers(config: Config) -> list[tuple[Field, Callable[[UnitState], int]]]:
+    """The registers that hold the state between two images, and what the model has in them."""
+    request = pulse_request_layout(config)
+
+    def field(expression: str, width: int) -> Field:
+        return Field(expression=expression, width=width)
+
+    registers: list[tuple[Field, Callable[[UnitState], int]]] = [
+        (
+            field(f"dut.quantiser.scales.maximum_{layer}", config.scale_bits),
+            lambda unit, layer=layer: int(unit.maxima[layer]),  # type: ignore[misc]
+        )
+        for layer in range(config.network.n_layers)
+    ]
+    if config.refresh.interval:
+        registers += [
+            (
+                field("dut.refresh_controller.layer", request["layer"].width),
+                lambda unit: int(unit.refresh[0]),
+            ),
+            (
+                field("dut.refresh_controller.row", request["row"].width),
+                lambda unit: int(unit.refresh[1]),
+            ),
+            (
+                field("dut.images", config.refresh.interval.bit_length()),
+                lambda unit: int(unit.refresh[2]),
+            ),
+        ]
+    registers += [
+        (
+            field(f"dut.activity.counters[{64 * index + 63}:{64 * index}]", COUNTER_BITS),
+            lambda unit, index=index: int(unit.counters[index]),  # type: ignore[misc]
+        )
+        for index in range(len(Activity))
+    ]
+    return registers
+
+
+def _to_words(value: int, n_words: int) -> list[int]:
+    return [value >> 32 * k & 0xFFFF_FFFF for k in range(n_words)]
 
 
 class UnitProbes:
@@ -150,6 +202,22 @@ class UnitProbes:
         records[:, :n_words].view(np.uint8)[:, : self.lanes] = beats
         records[-1, n_words] = 1
         return records
+
+    def chi_records(self, unit: UnitState) -> npt.NDArray[np.uint32]:
+        """All chi words of the model, for the loader of chi."""
+        rows = np.concatenate([chi.reshape(-1, self.lanes) for chi in unit.chi])
+        bits = self.config.update.chi_bits
+        n_words = -(-bits * self.lanes // 32)
+        return np.array(
+            [_to_words(pack(row, bits), n_words) for row in rows], dtype=np.uint32
+        ).reshape(-1, n_words)
+
+    def register_records(self, unit: UnitState) -> npt.NDArray[np.uint32]:
+        """The registers of the model, for the loader of registers."""
+        words: list[int] = []
+        for field, value in _registers(self.config):
+            words += _to_words(value(unit), -(-field.width // 32))
+        return np.array([words], dtype=np.uint32)
 
     def _vectors(
         self, records: npt.NDArray[np.uint32], first_bit: int, bits: int, *, signed: bool

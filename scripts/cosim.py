@@ -29,6 +29,10 @@ WarmUpOption = Annotated[
 InferOption = Annotated[
     bool, typer.Option("--infer", help="Classify test images instead of training.")
 ]
+FreshOption = Annotated[
+    bool,
+    typer.Option("--fresh", help="Start over; unless told, a run that was stopped goes on."),
+]
 WavesOption = Annotated[
     bool, typer.Option("--waves", help="Write a waveform (VCD); takes a build of its own.")
 ]
@@ -51,6 +55,7 @@ def cosim(
     warm_up: WarmUpOption = 0,
     infer: InferOption = False,
     waves: WavesOption = False,
+    fresh: FreshOption = False,
     out: cli.OutOption = cli.OUT,
     json: cli.JsonOption = False,
 ) -> None:
@@ -59,7 +64,8 @@ def cosim(
     Every ADC code, activation, error, chi word, pulse and the cycles of every phase of every image
     are compared with the model's; the first mismatch ends the run with exit status 1. The images
     and their order are those of 'mixbar train' with the same seed. Writes
-    DIR/<configuration>/cosim.json.
+    DIR/<configuration>/cosim.json. A long run saves its state every minute: stopped or killed, it
+    goes on by the same command.
 
     \b
     Examples:
@@ -99,6 +105,8 @@ def cosim(
                 seed=seed,
                 train=not infer,
                 warm_up=warm_up,
+                resume=not (fresh or waves),
+                identity={"data": dataset.name},
                 waves=waves,
                 on_progress=progress,
                 on_message=cli.say,
