@@ -8,6 +8,7 @@ runs on what ships with the project.
 import contextlib
 import json
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,12 @@ class _Log:
         cli.say(f"[{self.seconds:4.0f} s] {what:<9} {text}")
 
 
+def _is_worth_a_line(message: str) -> bool:
+    """Of the epochs of a training only the first and every fifth are."""
+    epoch = re.match(r"epoch +(\d+)/", message)
+    return epoch is None or int(epoch[1]) % 5 == 0 or int(epoch[1]) == 1
+
+
 class _Verbs:
     """Verbs of the command, one after the other, each in a process of its own.
 
@@ -92,7 +99,7 @@ class _Verbs:
             message = ""
             for line in process.stderr or ():
                 message = line.rstrip()
-                if not message.startswith("mixbar: "):
+                if not message.startswith("mixbar: ") and _is_worth_a_line(message):
                     self._log(verb, message)
             if process.wait() != 0:
                 reason = message.removeprefix("mixbar: ")
@@ -153,8 +160,9 @@ def demo(
         trained["files"][-1]: "the training curve",
         out / settings.name / "cosim.json": "every count of the co-simulation",
     }
+    width = max(len(str(path)) for path in pages)
     for path, what in pages.items():
-        print(f"  {path!s:<46} {what}")
+        print(f"  {path!s:<{width}}  {what}")
     print(f"\nTook {log.seconds:.0f} s. Next: .venv/bin/mixbar --help")
 
 
