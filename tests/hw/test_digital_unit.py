@@ -17,7 +17,8 @@ from model.unit import settings
 from tests.hw.unit_configs import UNITS, busy
 from tests.hw.unit_sim import Run, random_batch, run_unit
 
-N_IMAGES = 8
+N_IMAGES = 10
+"""Enough for refresh to reach the second layer of `busy`."""
 
 
 def count(run: Run, activity: Activity) -> int:
@@ -37,6 +38,7 @@ def test_equals_model(config: Config) -> None:
 def test_everything_happens() -> None:
     """Without this the test above would prove less than it says."""
     run = run_unit(busy, random_batch(busy, N_IMAGES, seed=3))
+    assert {pulse[0] for pulses in run.pulses for pulse in pulses if pulse[4]} == {0, 1}
     for activity in Activity:
         assert count(run, activity) > 0, activity.name
     assert 0 < count(run, Activity.SKIPPED_IMAGES) < N_IMAGES
@@ -88,11 +90,6 @@ def test_host_reads_chi() -> None:
     config = replace(tiny_mca, update=replace(tiny_mca.update, learning_rate_log2=-3))
     run = run_unit(config, random_batch(config, 3, seed=12), chi_by_bus=True)
     assert any(chi.any() for chi in run.checker.unit.chi)
-
-
-def test_deterministic() -> None:
-    first, second = (run_unit(tiny_mca, random_batch(tiny_mca, 3, seed=1)) for _ in range(2))
-    assert (first.cycles, first.pulses) == (second.cycles, second.pulses)
 
 
 def test_ports() -> None:

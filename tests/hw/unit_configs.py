@@ -20,15 +20,16 @@ __all__ = ["UNITS", "busy"]
 busy = replace(
     tiny_mca,
     name="busy",
-    # Three words of activations with five lanes of bias and padding; two words of hidden units.
-    network=NetworkConfig(layers=(18, 9, 4)),
-    # 3 x 2 tiles in the first layer, 2 x 1 in the second.
-    array=ArrayConfig(max_rows=8, max_cols=6, integration_cycles=6, read_integration_cycles=4),
+    # Two words of every activation vector, none of them full. So few rows that refresh reaches
+    # the second layer with the eighth image.
+    network=NetworkConfig(layers=(6, 5, 3)),
+    # 2 x 2 tiles in the first layer, 2 x 1 in the second.
+    array=ArrayConfig(max_rows=4, max_cols=3, integration_cycles=6, read_integration_cycles=4),
     # Strong weights: the sums of tiles saturate, and so do the outputs, so that errors vanish.
-    converter=ConverterConfig(weight_us=0.5, forward_full_scale=16.0),
+    converter=ConverterConfig(weight_us=2.0, forward_full_scale=16.0),
     # A high rate: many updates cross the threshold at once, in both directions.
     update=UpdateConfig(
-        lanes=8, learning_rate_log2=3, decay_log2=1, skip_policy=SkipPolicy.ZERO_CODES
+        lanes=4, learning_rate_log2=3, decay_log2=1, skip_policy=SkipPolicy.ZERO_CODES
     ),
     # Two slots: the update stalls.
     pulse=PulseConfig(set_cycles=2, reset_cycles=3, gap_cycles=1, queue_depth=2),
@@ -53,17 +54,19 @@ UNITS: dict[str, Config] = {
             name="three_layers",
             network=NetworkConfig(layers=(11, 9, 6, 3)),
             converter=ConverterConfig(forward_full_scale=2.0, backward_full_scale=0.5),
-            update=replace(busy.update, lanes=4),
         ),
         # Both input vectors fill their words: the bias has a word of its own.
-        replace(busy, name="full_words", network=NetworkConfig(layers=(16, 8, 3))),
+        replace(busy, name="full_words", network=NetworkConfig(layers=(8, 4, 3))),
         replace(busy, name="adc_6", converter=replace(busy.converter, adc_bits=6)),
         replace(busy, name="own_scale", update=replace(busy.update, scale_policy=ScalePolicy.OWN)),
         replace(
             busy, name="never_skips", update=replace(busy.update, skip_policy=SkipPolicy.NEVER)
         ),
         replace(
-            busy, name="zero_error", update=replace(busy.update, skip_policy=SkipPolicy.ZERO_ERROR)
+            busy,
+            name="zero_error",
+            converter=replace(busy.converter, weight_us=0.5),
+            update=replace(busy.update, skip_policy=SkipPolicy.ZERO_ERROR),
         ),
         replace(busy, name="no_refresh", refresh=RefreshConfig(interval=0)),
         replace(busy, name="every_third", refresh=replace(busy.refresh, interval=3)),

@@ -417,6 +417,9 @@ class _UnitSim:
             low = await host.read(ctx, offset)
             counters.append(await host.read(ctx, offset + 4) << 32 | low)
         checker.check_counters(counters)
+        errors = await host.read(ctx, host.offsets["ERRORS"])
+        if errors:
+            raise BrokenContract(f"The error register reads {errors:#x}.")
         data = self.unit.chi_memory.rows.data
         bits = self.config.update.chi_bits * self.config.update.lanes
         rows = [ctx.get(Value.cast(data[k])) for k in range(self.config.chi_depth)]
