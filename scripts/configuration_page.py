@@ -63,16 +63,26 @@ def _value(value: Any) -> str:
     return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
 
 
+def _differences(config: Any, default: Any, prefix: str = "") -> list[str]:
+    """Every setting that differs, as ``section.setting = value``."""
+    found = []
+    for item in dataclasses.fields(config):
+        value, usual = getattr(config, item.name), getattr(default, item.name)
+        if dataclasses.is_dataclass(value):
+            found += _differences(value, usual, f"{prefix}{item.name}.")
+        elif value != usual and item.name != "name":
+            found.append(f"`{prefix}{item.name} = {_value(value)[1:]}")
+    return found
+
+
 def page() -> str:
     """The page as Markdown."""
     docs = _docstrings()
-    lines = [_HEAD, "| name | layers | lanes | ADC bits |", "|---|---|---|---|"]
+    default = Config()
+    lines = [_HEAD, "| name | layers | what differs from the defaults below |", "|---|---|---|"]
     for name, config in CONFIGURATIONS.items():
         layers = "-".join(map(str, config.network.layers))
-        lines.append(
-            f"| `{name}` | {layers} | {config.update.lanes} | {config.converter.adc_bits} |"
-        )
-    default = Config()
+        lines.append(f"| `{name}` | {layers} | {', '.join(_differences(config, default))} |")
     sections: list[tuple[str, Any]] = [("", default)]
     for item in dataclasses.fields(default):
         value = getattr(default, item.name)

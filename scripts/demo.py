@@ -238,7 +238,7 @@ def _summary(
     }
     compared = ", ".join(f"{found.compared[kind]:,} {name}" for kind, name in names.items())
     published = (
-        f"; published: {si(head['published_j'], 'J')}, "
+        f"\n    published: {si(head['published_j'], 'J')}, "
         f"{head['published_s'] / config.clock_period_s:.0f} cycles"
         if head["published_j"]
         else ""
