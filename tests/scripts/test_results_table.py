@@ -55,7 +55,8 @@ def test_nothing_measured(tmp_path):
     row = next(line for line in lines if "`tiny_mca`" in line)
     assert row == "| `tiny_mca` | - | - | - | - | - | - | - |"
     assert any(
-        line.startswith("| published (Nandakumar 2020) | 97.73 % (experiment) | 2,020 ") for line in lines
+        line.startswith("| published (Nandakumar 2020) | 97.73 % (experiment) | 2,020 ")
+        for line in lines
     )
 
 
