@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cocotb_tests import simulator
+from cocotb_tests.toolchain import find_toolchain
 from cocotb_tests.unit_probes import probes
 from hw.verilog import emit
 from model.activity import PHASES
@@ -139,6 +140,7 @@ def cosimulate(
     SimulatorError
         If a tool is missing or the simulation itself fails. A mismatch is a result, not an error.
     """
+    find_toolchain()  # a missing compiler is said before anything is written
     unit = emit_unit(config, out_dir.resolve())
     simulation = simulator.build(
         unit,

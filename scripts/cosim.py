@@ -5,13 +5,14 @@ import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from scripts import cli
 from scripts.train import DataOption, load_dataset
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from cocotb_tests.cosim import CosimResult
     from model.config import Config
 
@@ -38,8 +39,10 @@ WavesOption = Annotated[
 ]
 
 
-def training_order(config: "Config", seed: int, n_set: int, n_images: int) -> np.ndarray:
+def training_order(config: "Config", seed: int, n_set: int, n_images: int) -> "np.ndarray":
     """Indices of the first images that the trainer shows, int64 ``[n_images]``."""
+    import numpy as np
+
     from model.arrays import image_order
 
     n_epochs = -(-n_images // n_set)
@@ -79,6 +82,8 @@ def cosim(
             raise cli.RequestError(
                 f"--warm-up must leave images over: it is {warm_up}, --images {images}."
             )
+        import numpy as np
+
         from cocotb_tests.cosim import cosimulate
         from model.inputs import adapt
 
