@@ -145,6 +145,7 @@ def test_second_mirror(web, small, tmp_path):
         (urllib.error.URLError("no route"), "cannot be reached"),
         (TimeoutError("timed out"), "cannot be reached"),
     ],
+    ids=["page", "long page", "other file", "no route", "time-out"],  # gzip holds the time of day
 )
 def test_mirror_wrong(web, answer, message):
     web["https://a.test/train-images-idx3-ubyte.gz"] = answer
