@@ -1,6 +1,8 @@
 """Outer product: walks the non-zero part of errors x activations, a word of lanes a cycle."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,6 +13,7 @@ from model.config import Config
 __all__ = [
     "ErrorCodes",
     "OuterProduct",
+    "WordWalker",
     "error_code_word_layout",
     "nonzero_error_layout",
     "nonzero_layout",
@@ -119,6 +122,149 @@ class ErrorCodes(wiring.Component):
         return m
 
 
+class WordWalker(wiring.Component):
+    """Walks scalars x words: each scalar that comes meets every word with a non-zero code, rising.
+
+    ::
+
+        products[lane] = -codes[word, lane] * scalar
+        address = base[layer] + unit * n_words[layer] + word
+
+    What the scalars and the words are is the parent's: errors and activations, or the reverse.
+
+    Timing: as of :class:`OuterProduct`, whose scalars come one a cycle from cycle 1 on.
+
+    Parameters
+    ----------
+    units : sequence of int
+        For each layer the number of scalars.
+    words : sequence of int
+        For each layer the number of words that a scalar may meet.
+    scalar : data.StructLayout
+        ``unit``, the scalar's index, and ``error``, its signed value, not 0.
+    code : Shape
+        Of a code, signed.
+    command : data.StructLayout
+        ``layer``; further fields leave with every word.
+    product : data.StructLayout
+        ``layer``, ``unit``, ``word``, ``address``, ``products``, and the command's further fields.
+
+    Members
+    -------
+    i_command : In(stream of command)
+        Ready while ``busy`` is low.
+    i_scalars : In(stream of scalar)
+        Of the running update; not valid when none is left.
+    drop : Out(1)
+        No word has a non-zero code: the scalars are not wanted.
+    layer, code_address, codes, nonzero, o, busy
+        As of :class:`OuterProduct`.
+    """
+
+    FIRST_WORD = 3  # from i_command transfer to o.valid of word 0
+    EMPTY_CYCLES = 1  # cycles of busy when no word is touched
+
+    def __init__(
+        self,
+        *,
+        units: Sequence[int],
+        words: Sequence[int],
+        scalar: data.StructLayout,
+        code: Shape,
+        command: data.StructLayout,
+        product: data.StructLayout,
+    ) -> None:
+        self.units = tuple(units)
+        self.words = tuple(words)
+        self.command = command
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(command)),
+                "i_scalars": In(stream.Signature(scalar)),
+                "drop": Out(1),
+                "layer": Out(product["layer"].shape),
+                "code_address": Out(product["word"].shape),
+                "codes": In(data.ArrayLayout(code, product["products"].shape.length)),
+                "nonzero": In(data.ArrayLayout(unsigned(max(words)), len(self.words))),
+                "o": Out(stream.Signature(product)),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layers, o = range(len(self.units)), self.o.payload
+        scalars = self.i_scalars
+
+        # Cycle 0: take the command.
+        words, command = Signal.like(self.nonzero[0]), Signal(self.command)
+        m.d.comb += self.i_command.ready.eq(~self.busy)
+        with m.If(self.i_command.valid & self.i_command.ready):
+            m.d.sync += [self.busy.eq(1), command.eq(self.i_command.payload)]
+            with m.Switch(self.i_command.payload.layer):
+                for layer in layers:
+                    with m.Case(layer):
+                        m.d.sync += words.eq(self.nonzero[layer])
+
+        # Cycle 1: choose a unit, whenever the unit before it is at its last word.
+        advance = Signal()
+        pending_words = Signal.like(words)
+        unit, unit_valid = Signal(o.unit.shape()), Signal()
+        negated_error = Signal.like(scalars.payload.error)
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            scalars.ready.eq(advance & ~without_lowest(pending_words).any()),
+            self.drop.eq(self.busy & ~words.any()),
+        ]
+        with m.If(scalars.ready):
+            m.d.sync += [
+                unit.eq(scalars.payload.unit),
+                unit_valid.eq(scalars.valid & words.any()),
+                negated_error.eq(-scalars.payload.error),
+                pending_words.eq(Mux(scalars.valid, words, 0)),
+            ]
+        with m.Elif(advance):
+            m.d.sync += pending_words.eq(without_lowest(pending_words))
+
+        # Cycle 2: choose a word of it and read its codes. A stalled word keeps its own address.
+        word, base = Signal(o.word.shape()), Signal(o.address.shape())
+        unit_at_o, word_at_o = Signal.like(unit), Signal.like(word)
+        address_at_o, error_at_o = Signal.like(base), Signal.like(negated_error)
+        m.d.comb += [
+            word.eq(encode(lowest(pending_words))),
+            self.code_address.eq(Mux(advance, word, word_at_o)),
+            self.layer.eq(command.layer),
+        ]
+        with m.Switch(self.layer):
+            first = 0
+            for layer in layers:
+                with m.Case(layer):
+                    m.d.comb += base.eq(Const(first) + unit * Const(self.words[layer]))
+                first += self.units[layer] * self.words[layer]
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(unit_valid)
+        with m.If(advance & unit_valid):
+            m.d.sync += [
+                unit_at_o.eq(unit),
+                word_at_o.eq(word),
+                address_at_o.eq(base + word),
+                error_at_o.eq(negated_error),
+            ]
+
+        # Cycle 3: the codes are here: multiply.
+        m.d.comb += [
+            *(o[name].eq(command[name]) for name in self.command.members),
+            o.unit.eq(unit_at_o),
+            o.word.eq(word_at_o),
+            o.address.eq(address_at_o),
+            *(p.eq(code * error_at_o) for p, code in zip(o.products, self.codes, strict=True)),
+        ]
+
+        with m.If(self.busy & advance & ~unit_valid & ~(scalars.valid & words.any())):
+            m.d.sync += self.busy.eq(0)
+        return m
+
+
 class OuterProduct(wiring.Component):
     """The words of one layer's update that change anything, in the order of the model.
 
@@ -168,8 +314,8 @@ class OuterProduct(wiring.Component):
     Nandakumar 2020, Methods: 3-bit outer product, zeros skipped.
     """
 
-    FIRST_WORD = 3  # from i_command transfer to o.valid of word 0
-    EMPTY_CYCLES = 1  # cycles of busy when no word is touched
+    FIRST_WORD = WordWalker.FIRST_WORD
+    EMPTY_CYCLES = WordWalker.EMPTY_CYCLES
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -190,80 +336,28 @@ class OuterProduct(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, network = self.config, self.config.network
-        lanes, o = config.update.lanes, self.o.payload
-
-        # Error codes come while no update runs.
+        layers = range(network.n_layers)
         m.submodules.error_codes = error_codes = ErrorCodes(config)
+        m.submodules.walker = walker = WordWalker(
+            units=[network.n_cols(layer) for layer in layers],
+            words=[config.n_words(layer) for layer in layers],
+            scalar=nonzero_error_layout(config),
+            code=signed(3),
+            command=update_command_layout(config),
+            product=product_word_layout(config),
+        )
         connect(m, flipped(self.i_errors), error_codes.i)
-        errors = error_codes.o
-        m.d.comb += error_codes.enable.eq(self.busy)
-
-        # Cycle 0: take the command.
-        words, shift = Signal.like(self.nonzero[0]), Signal(o.shift.shape())
-        m.d.comb += self.i_command.ready.eq(~self.busy)
-        with m.If(self.i_command.valid & self.i_command.ready):
-            m.d.sync += [
-                self.busy.eq(1),
-                self.layer.eq(self.i_command.payload.layer),
-                shift.eq(self.i_command.payload.shift),
-            ]
-            with m.Switch(self.i_command.payload.layer):
-                for layer in range(network.n_layers):
-                    with m.Case(layer):
-                        m.d.sync += words.eq(self.nonzero[layer])
-
-        # Cycle 1: choose a unit, whenever the unit before it is at its last word.
-        advance = Signal()
-        pending_words = Signal.like(words)
-        unit, unit_valid, negated_error = Signal(o.unit.shape()), Signal(), Signal(signed(3))
+        connect(m, flipped(self.i_command), walker.i_command)
+        connect(m, error_codes.o, walker.i_scalars)
+        connect(m, walker.o, flipped(self.o))
         m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            errors.ready.eq(advance & ~without_lowest(pending_words).any()),
-            error_codes.drop.eq(self.busy & ~words.any()),
+            # Error codes come while no update runs.
+            error_codes.enable.eq(walker.busy),
+            error_codes.drop.eq(walker.drop),
+            walker.codes.eq(self.codes),
+            walker.nonzero.eq(self.nonzero),
+            self.layer.eq(walker.layer),
+            self.code_address.eq(walker.code_address),
+            self.busy.eq(walker.busy),
         ]
-        with m.If(errors.ready):
-            m.d.sync += [
-                unit.eq(errors.payload.unit),
-                unit_valid.eq(errors.valid & words.any()),
-                negated_error.eq(-errors.payload.error),
-                pending_words.eq(Mux(errors.valid, words, 0)),
-            ]
-        with m.Elif(advance):
-            m.d.sync += pending_words.eq(without_lowest(pending_words))
-
-        # Cycle 2: choose a word of it and read its codes. A stalled word keeps its own address.
-        word, base = Signal(o.word.shape()), Signal(o.address.shape())
-        unit_at_o, word_at_o = Signal.like(unit), Signal.like(word)
-        address_at_o, error_at_o = Signal.like(base), Signal.like(negated_error)
-        m.d.comb += [
-            word.eq(encode(lowest(pending_words))),
-            self.code_address.eq(Mux(advance, word, word_at_o)),
-        ]
-        with m.Switch(self.layer):
-            for layer in range(network.n_layers):
-                with m.Case(layer):
-                    first, n_words = config.chi_base(layer), config.n_words(layer)
-                    m.d.comb += base.eq(Const(first) + unit * Const(n_words))
-        with m.If(advance):
-            m.d.sync += self.o.valid.eq(unit_valid)
-        with m.If(advance & unit_valid):
-            m.d.sync += [
-                unit_at_o.eq(unit),
-                word_at_o.eq(word),
-                address_at_o.eq(base + word),
-                error_at_o.eq(negated_error),
-            ]
-
-        # Cycle 3: the codes are here: multiply.
-        m.d.comb += [
-            o.layer.eq(self.layer),
-            o.unit.eq(unit_at_o),
-            o.word.eq(word_at_o),
-            o.address.eq(address_at_o),
-            o.shift.eq(shift),
-            *(o.products[lane].eq(self.codes[lane] * error_at_o) for lane in range(lanes)),
-        ]
-
-        with m.If(self.busy & advance & ~unit_valid & ~(errors.valid & words.any())):
-            m.d.sync += self.busy.eq(0)
         return m
