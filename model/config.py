@@ -10,12 +10,12 @@ read and write TOML with :func:`from_toml` and :func:`to_toml`. A value that can
 import dataclasses
 import enum
 import math
-import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
+
+from model import settings
+from model.settings import ConfigError, require, require_name, require_range, to_toml
 
 __all__ = [
     "ArrayConfig",
@@ -33,10 +33,6 @@ __all__ = [
     "from_toml",
     "to_toml",
 ]
-
-
-class ConfigError(ValueError):
-    """A configuration value that cannot work; the message is one sentence for the user."""
 
 
 class ScalePolicy(enum.StrEnum):
@@ -59,17 +55,6 @@ class SkipPolicy(enum.StrEnum):
     ZERO_CODES = "zero_codes"
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
-
-
-def _require_range(owner: str, name: str, value: float, low: float, high: float) -> None:
-    _require(
-        low <= value <= high, f"{owner}.{name} must be between {low} and {high}, not {value!r}."
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """Layer widths of a fully connected network with sigmoid units."""
@@ -80,16 +65,16 @@ class NetworkConfig:
     Nandakumar 2020, 785-250-10 with the bias input counted."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             2 <= len(self.layers) <= 4,
             f"network.layers must name 2 to 4 layer widths, not {len(self.layers)}.",
         )
         for width in self.layers:
-            _require(
+            require(
                 1 <= width <= 4096,
                 f"Each of network.layers must be between 1 and 4096, not {width}.",
             )
-        _require(
+        require(
             2 <= self.layers[-1] <= 256,
             f"The last of network.layers (classes) must be between 2 and 256, not "
             f"{self.layers[-1]}.",
@@ -136,12 +121,12 @@ class ArrayConfig:
     pulse width to resolve, so half of a product's integration. Assumed."""
 
     def __post_init__(self) -> None:
-        _require_range("array", "max_rows", self.max_rows, 2, 4096)
-        _require_range("array", "max_cols", self.max_cols, 2, 4096)
-        _require_range("array", "integration_cycles", self.integration_cycles, 1, 65536)
-        _require_range("array", "conversion_cycles", self.conversion_cycles, 1, 1024)
-        _require_range("array", "columns_per_adc", self.columns_per_adc, 1, 64)
-        _require_range("array", "read_integration_cycles", self.read_integration_cycles, 1, 65536)
+        require_range("array", "max_rows", self.max_rows, 2, 4096)
+        require_range("array", "max_cols", self.max_cols, 2, 4096)
+        require_range("array", "integration_cycles", self.integration_cycles, 1, 65536)
+        require_range("array", "conversion_cycles", self.conversion_cycles, 1, 1024)
+        require_range("array", "columns_per_adc", self.columns_per_adc, 1, 64)
+        require_range("array", "read_integration_cycles", self.read_integration_cycles, 1, 65536)
 
     @property
     def mvm_cycles(self) -> int:
@@ -178,7 +163,7 @@ class ConverterConfig:
     25 uS that Joshi 2020 gives as the largest conductance of this device."""
 
     def __post_init__(self) -> None:
-        _require_range("converter", "adc_bits", self.adc_bits, 3, 12)
+        require_range("converter", "adc_bits", self.adc_bits, 3, 12)
         for name in (
             "weight_us",
             "forward_full_scale",
@@ -186,11 +171,11 @@ class ConverterConfig:
             "read_full_scale_us",
         ):
             value = getattr(self, name)
-            _require(
+            require(
                 math.isfinite(value) and value > 0,
                 f"converter.{name} must be positive, not {value!r}.",
             )
-        _require(
+        require(
             math.log2(self.backward_full_scale).is_integer()
             and 0.25 <= self.backward_full_scale <= 64,
             "converter.backward_full_scale must be a power of two between 0.25 and 64, not "
@@ -252,18 +237,18 @@ class UpdateConfig:
     """When backward products and update are skipped."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             4 <= self.lanes <= 128 and self.lanes & (self.lanes - 1) == 0,
             f"update.lanes must be a power of two between 4 and 128, not {self.lanes}.",
         )
-        _require_range("update", "chi_bits", self.chi_bits, 8, 32)
-        _require_range("update", "epsilon_log2", self.epsilon_log2, 2, self.chi_bits - 4)
-        _require(
+        require_range("update", "chi_bits", self.chi_bits, 8, 32)
+        require_range("update", "epsilon_log2", self.epsilon_log2, 2, self.chi_bits - 4)
+        require(
             math.isfinite(self.epsilon_weight) and self.epsilon_weight > 0,
             f"update.epsilon_weight must be positive, not {self.epsilon_weight!r}.",
         )
-        _require_range("update", "learning_rate_log2", self.learning_rate_log2, -16, 8)
-        _require_range("update", "decay_log2", self.decay_log2, 1, 16)
+        require_range("update", "learning_rate_log2", self.learning_rate_log2, -16, 8)
+        require_range("update", "decay_log2", self.decay_log2, 1, 16)
 
     @property
     def shift_max(self) -> int:
@@ -295,11 +280,11 @@ class PulseConfig:
     """Cycles for which the arrays may hold a pulse off before the host is told. Assumed."""
 
     def __post_init__(self) -> None:
-        _require_range("pulse", "set_cycles", self.set_cycles, 1, 65535)
-        _require_range("pulse", "reset_cycles", self.reset_cycles, 1, 65535)
-        _require_range("pulse", "gap_cycles", self.gap_cycles, 1, 1024)
-        _require_range("pulse", "queue_depth", self.queue_depth, 2, 1024)
-        _require_range("pulse", "timeout_cycles", self.timeout_cycles, 2, 2**31)
+        require_range("pulse", "set_cycles", self.set_cycles, 1, 65535)
+        require_range("pulse", "reset_cycles", self.reset_cycles, 1, 65535)
+        require_range("pulse", "gap_cycles", self.gap_cycles, 1, 1024)
+        require_range("pulse", "queue_depth", self.queue_depth, 2, 1024)
+        require_range("pulse", "timeout_cycles", self.timeout_cycles, 2, 2**31)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,12 +316,12 @@ class RefreshConfig:
     """Expected step of one SET pulse in the re-programming: pulses = round(difference / step)."""
 
     def __post_init__(self) -> None:
-        _require_range("refresh", "interval", self.interval, 0, 1_000_000)
-        _require_range("refresh", "rows", self.rows, 0, 1)
-        _require_range("refresh", "saturated_us", self.saturated_us, 0.0, 1000.0)
-        _require_range("refresh", "difference_us", self.difference_us, 0.0, 1000.0)
-        _require_range("refresh", "max_set_pulses", self.max_set_pulses, 0, 7)
-        _require(
+        require_range("refresh", "interval", self.interval, 0, 1_000_000)
+        require_range("refresh", "rows", self.rows, 0, 1)
+        require_range("refresh", "saturated_us", self.saturated_us, 0.0, 1000.0)
+        require_range("refresh", "difference_us", self.difference_us, 0.0, 1000.0)
+        require_range("refresh", "max_set_pulses", self.max_set_pulses, 0, 7)
+        require(
             math.isfinite(self.set_step_us) and self.set_step_us > 0,
             f"refresh.set_step_us must be positive, not {self.set_step_us!r}.",
         )
@@ -429,24 +414,24 @@ class DeviceConfig:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, float):
-                _require(math.isfinite(value), f"device.{item.name} must be finite, not {value!r}.")
-        _require(
+                require(math.isfinite(value), f"device.{item.name} must be finite, not {value!r}.")
+        require(
             self.history_pulses > 0,
             f"device.history_pulses must be positive, not {self.history_pulses!r}.",
         )
-        _require(
+        require(
             self.initial_age_s > 0,
             f"device.initial_age_s must be positive, not {self.initial_age_s!r}.",
         )
-        _require(
+        require(
             self.drift_t0_s > 0, f"device.drift_t0_s must be positive, not {self.drift_t0_s!r}."
         )
-        _require(
+        require(
             0 <= self.g_min_us < self.g_max_us,
             f"device.g_min_us must be at least 0 and below device.g_max_us, not {self.g_min_us!r}.",
         )
-        _require_range("device", "stuck_fraction", self.stuck_fraction, 0.0, 1.0)
-        _require_range("device", "drift_nu", self.drift_nu, 0.0, 1.0)
+        require_range("device", "stuck_fraction", self.stuck_fraction, 0.0, 1.0)
+        require_range("device", "drift_nu", self.drift_nu, 0.0, 1.0)
         for name in (
             "noise_slope",
             "noise_offset_us",
@@ -457,7 +442,7 @@ class DeviceConfig:
             "stuck_us",
             "seconds_per_image",
         ):
-            _require(
+            require(
                 getattr(self, name) >= 0,
                 f"device.{name} must not be negative, not {getattr(self, name)!r}.",
             )
@@ -474,14 +459,16 @@ class TrainingConfig:
     """Fractions of the run at which the learning-rate exponent drops by one."""
 
     def __post_init__(self) -> None:
-        _require_range("training", "epochs", self.epochs, 1, 10_000)
+        require_range("training", "epochs", self.epochs, 1, 10_000)
         for drop in self.rate_drops:
-            _require_range("training", "rate_drops", drop, 0.0, 1.0)
+            require_range("training", "rate_drops", drop, 0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """One system: the network, its arrays, the digital unit and the training run."""
+
+    system: ClassVar[str] = "mca"
 
     name: str = "custom"
     """Name of the configuration; generated files are named after it."""
@@ -499,21 +486,24 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        _require(
-            bool(self.name) and self.name.replace("_", "").isalnum() and self.name.isascii(),
-            f"name must be letters, digits and underscores, not {self.name!r}.",
-        )
-        _require(
+        require_name(self.name)
+        require(
             math.isfinite(self.clock_period_s) and self.clock_period_s > 0,
             f"clock_period_s must be positive, not {self.clock_period_s!r}.",
         )
         for layer in range(self.network.n_layers):
-            _require(
+            require(
                 self.rows_to_words(self.network.n_rows(layer)) <= 256,
                 f"update.lanes = {self.update.lanes} is too few for the "
                 f"{self.network.n_rows(layer)} rows of layer {layer}: at most 256 words of lanes "
                 "are allowed.",
             )
+
+    @property
+    def description(self) -> str:
+        """The system in one line."""
+        sizes = "-".join(str(units) for units in self.network.layers)
+        return f"{sizes}, {self.update.lanes} lanes, {self.converter.adc_bits}-bit ADC"
 
     # Derived numbers
 
@@ -611,94 +601,9 @@ class Config:
 # TOML
 
 
-def _to_plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            item.name: _to_plain(getattr(value, item.name)) for item in dataclasses.fields(value)
-        }
-    if isinstance(value, enum.StrEnum):
-        return value.value
-    return list(value) if isinstance(value, tuple) else value
-
-
-def to_toml(config: Config) -> str:
-    """The configuration as TOML text; :func:`from_toml` gives an equal configuration back."""
-    import tomli_w
-
-    return tomli_w.dumps(_to_plain(config))
-
-
-def _convert(path: str, kind: Any, value: Any) -> Any:
-    """Converts a TOML value to the type of a field, or raises ConfigError."""
-    origin = typing.get_origin(kind)
-    if dataclasses.is_dataclass(kind):
-        return _build(path, typing.cast(type, kind), value)
-    if isinstance(kind, type) and issubclass(kind, enum.StrEnum):
-        allowed = [member.value for member in kind]
-        _require(value in allowed, f"{path} must be one of {', '.join(allowed)}, not {value!r}.")
-        return kind(value)
-    if origin is tuple:
-        item = typing.get_args(kind)[0]
-        _require(isinstance(value, list), f"{path} must be a list, not {value!r}.")
-        return tuple(_convert(f"{path}[{k}]", item, entry) for k, entry in enumerate(value))
-    if origin in (typing.Union, types.UnionType):  # pragma: no cover
-        raise TypeError(f"unsupported field type {kind!r}")
-    if kind is float and type(value) is int:
-        value = float(value)
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    _require(type(value) is kind, f"{path} must be {names[kind]}, not {value!r}.")
-    return value
-
-
-def _build(path: str, kind: type, table: Any) -> Any:
-    _require(
-        isinstance(table, dict), f"{path or 'The configuration'} must be a table, not {table!r}."
-    )
-    known = {item.name: item.type for item in dataclasses.fields(kind)}
-    arguments = {}
-    for key, value in table.items():
-        _require(
-            key in known,
-            f"Unknown setting {path + '.' if path else ''}{key}; allowed here: {', '.join(known)}.",
-        )
-        arguments[key] = _convert(f"{path}.{key}" if path else key, known[key], value)
-    return kind(**arguments)
-
-
 def from_toml(source: str | Path, base: Config | None = None) -> Config:
-    """Reads a configuration from TOML text or, given a :class:`~pathlib.Path`, from a file.
+    """A configuration of this system from TOML; see :func:`model.settings.from_toml`.
 
-    Settings that the file leaves out keep the values of ``base`` (the defaults of :class:`Config`
-    if not given). A key ``extends`` at the top is not known here; :func:`model.configurations.load`
-    resolves it to ``base``.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, is not TOML, names an unknown setting, or gives a value that
-        cannot work.
+    Settings that the file leaves out keep the values of ``base`` (the defaults if not given).
     """
-    if isinstance(source, Path):
-        try:
-            text = source.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ConfigError(f"Cannot read configuration {source}: {reason}.") from None
-    else:
-        text = source
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The configuration is not valid TOML: {error}.") from None
-    return from_table(table, base)
-
-
-def from_table(table: dict[str, Any], base: Config | None = None) -> Config:
-    """Builds a configuration from nested tables over ``base``; see :func:`from_toml`."""
-    merged = _to_plain(base if base is not None else Config())
-    for key, value in table.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = {**merged[key], **value}
-        else:
-            merged[key] = value
-    return typing.cast(Config, _build("", Config, merged))
+    return settings.from_toml(source, Config() if base is None else base)

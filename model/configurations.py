@@ -1,22 +1,28 @@
 """The named configurations: what commands, tests, documentation and the estimator choose from."""
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from model.config import (
     ArrayConfig,
     Config,
-    ConfigError,
     ConverterConfig,
     NetworkConfig,
     PulseConfig,
     TrainingConfig,
     UpdateConfig,
-    from_table,
-    from_toml,
 )
+from model.settings import ConfigError, System, SystemT, from_table, read_table, require
 
-__all__ = ["CONFIGURATIONS", "load", "mca_mlp", "tiny_mca"]
+__all__ = [
+    "CONFIGURATIONS",
+    "SYSTEMS",
+    "load",
+    "mca_mlp",
+    "of_system",
+    "parse",
+    "tiny_mca",
+]
 
 mca_mlp = Config(
     name="mca_mlp",
@@ -42,15 +48,24 @@ tiny_mca = Config(
 )
 """The same system, small enough that a test simulates hundreds of images in seconds."""
 
-CONFIGURATIONS: dict[str, Config] = {config.name: config for config in (mca_mlp, tiny_mca)}
+SYSTEMS: dict[str, type[System]] = {kind.system: kind for kind in (Config,)}
+"""The class of the configurations of each system."""
+
+CONFIGURATIONS: dict[str, System] = {config.name: config for config in (mca_mlp, tiny_mca)}
 """Every named configuration by its name."""
 
 
-def load(source: str) -> Config:
+def of_system(kind: type[SystemT]) -> dict[str, SystemT]:
+    """The named configurations of one system, by name."""
+    return {name: config for name, config in CONFIGURATIONS.items() if isinstance(config, kind)}
+
+
+def load(source: str) -> System:
     """A named configuration, or one from a TOML file.
 
     A file may start from a named configuration with the key ``extends = "mca_mlp"`` and give only
-    what differs; without it the defaults of :class:`~model.config.Config` apply.
+    what differs. Without it the defaults of its system apply: ``system = "mca"`` unless it says
+    otherwise.
 
     Raises
     ------
@@ -65,25 +80,34 @@ def load(source: str) -> Config:
             f"Unknown configuration {source!r}; known: {', '.join(CONFIGURATIONS)}, "
             "or the path of a .toml file."
         )
-    return _load_file(path)
-
-
-def _load_file(path: Path) -> Config:
-    import tomllib
-
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Cannot read configuration {path}: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return from_toml(path)  # raises with the reason
-    base_name = table.pop("extends", None)
-    if base_name is not None and base_name not in list(CONFIGURATIONS):
-        raise ConfigError(f"extends must be one of {', '.join(CONFIGURATIONS)}, not {base_name!r}.")
-    base = CONFIGURATIONS[base_name] if base_name is not None else Config()
-    if "name" not in table:
-        base = replace(
-            base,
-            name="".join(c if c.isalnum() and c.isascii() else "_" for c in path.stem) or "custom",
-        )
+    table = read_table(path)
+    base = _base(table)
+    table.setdefault(
+        "name", "".join(c if c.isalnum() and c.isascii() else "_" for c in path.stem) or "custom"
+    )
     return from_table(table, base)
+
+
+def parse(text: str) -> System:
+    """The configuration of which :func:`~model.settings.to_toml` made the text.
+
+    Raises
+    ------
+    ConfigError
+        If the text is none.
+    """
+    table = read_table(text)
+    return from_table(table, _base(table))
+
+
+def _base(table: dict[str, Any]) -> System:
+    """Takes ``extends`` out of a file's table; what the file starts from."""
+    name = table.pop("extends", None)
+    if name is not None:
+        known = ", ".join(CONFIGURATIONS)
+        require(name in list(CONFIGURATIONS), f"extends must be one of {known}, not {name!r}.")
+        return CONFIGURATIONS[name]
+    system = table.get("system", Config.system)
+    known = ", ".join(SYSTEMS)
+    require(system in list(SYSTEMS), f"system must be one of {known}, not {system!r}.")
+    return SYSTEMS[system]()

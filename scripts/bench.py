@@ -65,7 +65,7 @@ def bench(
       mixbar bench mca_mlp --cosim-images 0 --json
     """
     with cli.result(json) as result:
-        settings = cli.load_config(config)
+        settings = cli.load_mca_config(config, "bench")
         from model.inputs import adapt
 
         dataset = adapt(settings, load_dataset(data))

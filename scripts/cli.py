@@ -37,7 +37,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from model.config import Config
+    from model.settings import System
 
 __all__ = [
     "OUT",
@@ -49,6 +52,8 @@ __all__ = [
     "Result",
     "SeedOption",
     "load_config",
+    "load_mca_config",
+    "of_system",
     "progress",
     "result",
     "run",
@@ -242,8 +247,8 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def load_config(source: str) -> "Config":
-    """The configuration that a user named: a known name or the path of a TOML file.
+def load_config(source: str) -> "System":
+    """The configuration that a user named, of any system: a known name or the path of a TOML file.
 
     Raises
     ------
@@ -253,6 +258,45 @@ def load_config(source: str) -> "Config":
     from model import configurations
 
     return configurations.load(source)
+
+
+def load_mca_config(source: str, verb: str) -> "Config":
+    """As :func:`load_config`, for a verb that only systems with a chi memory have.
+
+    Raises
+    ------
+    RequestError
+        If the configuration is of another system.
+    """
+    from model.config import Config
+
+    settings = load_config(source)
+    if not isinstance(settings, Config):
+        raise RequestError(_no_verb(settings, verb))
+    return settings
+
+
+def of_system(settings: "System", verb: str) -> "ModuleType":
+    """The module that carries out a verb for a system of its own: ``scripts/<system>/<verb>.py``.
+
+    Raises
+    ------
+    RequestError
+        If the system has no such verb.
+    """
+    import importlib
+
+    name = f"scripts.{settings.system}.{verb}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise
+        raise RequestError(_no_verb(settings, verb)) from None
+
+
+def _no_verb(settings: "System", verb: str) -> str:
+    return f"'mixbar {verb}' does not take {settings.name}, a system of the kind {settings.system}."
 
 
 def _is_request_error(error: BaseException) -> bool:

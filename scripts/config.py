@@ -1,7 +1,5 @@
 """``mixbar config``: one configuration as TOML."""
 
-import dataclasses
-
 from scripts import cli
 
 __all__ = ["config"]
@@ -16,10 +14,8 @@ def config(config: cli.ConfigArgument, json: cli.JsonOption = False) -> None:
       mixbar config tiny_mca > mine.toml
     """
     with cli.result(json) as result:
-        from model.config import to_toml
+        from model.settings import read_table, to_toml
 
         settings = cli.load_config(config)
         text = to_toml(settings)
-        result.set(
-            {"config": settings.name, "settings": dataclasses.asdict(settings)}, text.rstrip()
-        )
+        result.set({"config": settings.name, "settings": read_table(text)}, text.rstrip())

@@ -17,12 +17,9 @@ def configs(json: cli.JsonOption = False) -> None:
         from model.configurations import CONFIGURATIONS
 
         width = max(len(name) for name in CONFIGURATIONS)
-        rows = []
-        lines = []
-        for name, config in CONFIGURATIONS.items():
-            layers, lanes = config.network.layers, config.update.lanes
-            bits = config.converter.adc_bits
-            rows.append({"config": name, "layers": list(layers), "lanes": lanes, "adc_bits": bits})
-            sizes = "-".join(str(units) for units in layers)
-            lines.append(f"{name:<{width}}  {sizes}, {lanes} lanes, {bits}-bit ADC")
+        rows = [
+            {"config": name, "system": config.system, "description": config.description}
+            for name, config in CONFIGURATIONS.items()
+        ]
+        lines = [f"{row['config']:<{width}}  {row['description']}" for row in rows]
         result.set({"configs": rows}, "\n".join(lines))

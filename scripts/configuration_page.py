@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md: every setting with its default and meaning, from model/config.py.
+"""Writes docs/configuration.md: every setting of every system, its default and meaning.
 
     .venv/bin/python -m scripts.configuration_page
 
@@ -12,11 +12,10 @@ import inspect
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from model import config as configurations_source
-from model.config import Config
-from model.configurations import CONFIGURATIONS
+from model.configurations import CONFIGURATIONS, SYSTEMS
 from scripts import cli
 
 __all__ = ["main", "page"]
@@ -26,7 +25,7 @@ PAGE = "configuration.md"
 _HEAD = """\
 # Configuration
 
-Made from `model/config.py` by `python -m scripts.configuration_page`.
+Made from the sources by `python -m scripts.configuration_page`.
 
 A configuration is a frozen dataclass of frozen dataclasses; every number that the model, the
 gateware and the estimator share is a field of it or a property derived from its fields. A value
@@ -36,10 +35,10 @@ that cannot work is refused with one sentence. How to write your own: [user guid
 """
 
 
-def _docstrings() -> dict[str, dict[str, str]]:
+def _docstrings(module: ModuleType) -> dict[str, dict[str, str]]:
     """The docstring of each class and of each of its fields (under its name)."""
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(configurations_source)).body:
+    for node in ast.parse(inspect.getsource(module)).body:
         if not isinstance(node, ast.ClassDef):
             continue
         texts = found.setdefault(node.name, {"": ast.get_docstring(node) or ""})
@@ -77,28 +76,37 @@ def _differences(config: Any, default: Any, prefix: str = "") -> list[str]:
 
 def page() -> str:
     """The page as Markdown."""
-    docs = _docstrings()
-    default = Config()
-    lines = [_HEAD, "| name | layers | what differs from the defaults below |", "|---|---|---|"]
+    lines = [_HEAD, "| name | system | in a line | what differs from the defaults |"]
+    lines += ["|---|---|---|---|"]
     for name, config in CONFIGURATIONS.items():
-        layers = "-".join(map(str, config.network.layers))
-        lines.append(f"| `{name}` | {layers} | {', '.join(_differences(config, default))} |")
+        differences = ", ".join(_differences(config, SYSTEMS[config.system]()))
+        lines.append(f"| `{name}` | `{config.system}` | {config.description} | {differences} |")
+    for system, kind in SYSTEMS.items():
+        lines += _system(system, kind())
+    return "\n".join(lines) + "\n"
+
+
+def _system(system: str, default: Any) -> list[str]:
+    """The lines of one system: a table of settings for each of its sections."""
+    module = sys.modules[type(default).__module__]
+    lines = ["", f'## `system = "{system}"`', f"From `{module.__name__.replace('.', '/')}.py`."]
     sections: list[tuple[str, Any]] = [("", default)]
     for item in dataclasses.fields(default):
         value = getattr(default, item.name)
         if dataclasses.is_dataclass(value):
             sections.append((item.name, value))
     for name, section in sections:
-        kind = type(section).__name__
+        kind = type(section)
+        docs = _docstrings(sys.modules[kind.__module__])[kind.__name__]
         title = f"`[{name}]`" if name else "At the top"
-        lines += ["", f"## {title}", docs[kind][""].replace("``", "`"), ""]
+        lines += ["", f"### {title}", docs[""].replace("``", "`"), ""]
         lines += ["| setting | default | meaning |", "|---|---|---|"]
         for item in dataclasses.fields(section):
             value = getattr(section, item.name)
             if not dataclasses.is_dataclass(value):
-                meaning = _cell(docs[kind].get(item.name, ""))
+                meaning = _cell(docs.get(item.name, ""))
                 lines.append(f"| `{item.name}` | {_value(value)} | {meaning} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> None:

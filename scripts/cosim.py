@@ -82,6 +82,22 @@ def cosim(
             raise cli.RequestError(
                 f"--warm-up must leave images over: it is {warm_up}, --images {images}."
             )
+        from model.config import Config
+
+        if not isinstance(settings, Config):
+            cli.of_system(settings, "cosim").cosim(
+                settings,
+                images=images,
+                seed=seed,
+                data=data,
+                warm_up=warm_up,
+                infer=infer,
+                waves=waves,
+                fresh=fresh,
+                out=out,
+                result=result,
+            )
+            return
         import numpy as np
 
         from cocotb_tests.cosim import cosimulate

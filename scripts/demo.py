@@ -130,7 +130,7 @@ def demo(
 ) -> None:
     """Emit, co-simulate, train and report on the shipped sample; say where things lie."""
     log = _Log()
-    settings = cli.load_config(config)
+    settings = cli.load_mca_config(config, "demo")
     from cocotb_tests.toolchain import find_toolchain
 
     # A missing compiler is said at once, not after a minute of work.

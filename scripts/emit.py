@@ -23,6 +23,11 @@ def emit(
     """
     with cli.result(json) as result:
         settings = cli.load_config(config)
+        from model.config import Config
+
+        if not isinstance(settings, Config):
+            cli.of_system(settings, "emit").emit(settings, out=out, result=result)
+            return
         start = time.perf_counter()
         with cli.staged(out) as stage:
             # The gateware's import takes as long as a small unit's conversion: it counts.

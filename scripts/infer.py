@@ -94,6 +94,21 @@ def infer(
     """
     with cli.result(json) as result:
         settings = cli.load_config(config)
+        from model.config import Config
+
+        if not isinstance(settings, Config):
+            cli.of_system(settings, "infer").infer(
+                settings,
+                after=after,
+                compensate=compensate,
+                stuck=stuck,
+                run=run,
+                data=data,
+                seed=seed,
+                out=out,
+                result=result,
+            )
+            return
         seconds = sorted({0.0, *(parse_duration(text) for text in after.split(","))})
         import numpy as np
 

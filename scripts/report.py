@@ -63,7 +63,7 @@ def report(
       mixbar report mca_mlp --activity build/mca_mlp/activity.json --json
     """
     with cli.result(json) as result, cli.staged(out) as stage:
-        settings = cli.load_config(config)
+        settings = cli.load_mca_config(config, "report")
         from energy import markdown, page
         from energy import report as reports
         from energy.formats import si
@@ -184,18 +184,20 @@ def _trade_off(config: "Config", out: Path) -> Sequence[dict[str, Any]]:
     from energy import activity as activities
     from energy.errors import EnergyError
     from model import configurations
-    from model.config import ConfigError, from_toml
+    from model.config import Config
+    from model.settings import ConfigError
 
     runs = []
     for path in sorted(out.glob(f"*/{ACTIVITY_FILE}")):
         try:
             record = activities.load(path)
             text = json_module.loads(path.read_text(encoding="utf-8")).get("toml")
-            other = from_toml(text) if text else configurations.load(record.config)
+            other = configurations.parse(text) if text else configurations.load(record.config)
         except (EnergyError, ConfigError) as error:
             cli.say(f"Left out of the curve: {error}")
             continue
-        if "test_accuracy" in record.extra and other.network == config.network:
+        comparable = isinstance(other, Config) and other.network == config.network
+        if comparable and "test_accuracy" in record.extra:
             runs.append(
                 {
                     "label": path.parent.name,

@@ -15,7 +15,8 @@ from typing import Any
 
 from energy import published
 from energy.formats import si
-from model.configurations import CONFIGURATIONS
+from model.config import Config
+from model.configurations import of_system
 from scripts import cli
 
 __all__ = ["main", "replace_table", "table"]
@@ -76,7 +77,7 @@ def _row(name: str, folder: Path) -> str:
 
 def table(build: Path) -> str:
     """The table as Markdown, its legend below; the published unit is its last row."""
-    rows = [_row(name, build / name) for name in CONFIGURATIONS]
+    rows = [_row(name, build / name) for name in of_system(Config)]
     energy_j = published.value("mca", "mca", "both", "total", "energy")
     time_s = published.value("mca", "mca", "both", "total", "time")
     rows.append(

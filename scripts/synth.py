@@ -66,7 +66,7 @@ def synth(
       mixbar synth mca_mlp --liberty cells.lib.gz --liberty registers.lib.gz --dont-use '*x1p*'
     """
     with cli.result(json) as result:
-        settings = cli.load_config(config)
+        settings = cli.load_mca_config(config, "synth")
         period_ns = settings.clock_period_s * 1e9 if period is None else period
         if not (math.isfinite(period_ns) and period_ns > 0):
             raise cli.RequestError(f"--period must be above 0 ns, not {period_ns:g}.")

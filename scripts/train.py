@@ -87,6 +87,19 @@ def train(
     """
     with cli.result(json) as result:
         settings = cli.load_config(config)
+        from model.config import Config
+
+        if not isinstance(settings, Config):
+            cli.of_system(settings, "train").train(
+                settings,
+                epochs=epochs,
+                seed=seed,
+                dataset=load_dataset(data),
+                resume=resume,
+                out=out,
+                result=result,
+            )
+            return
         from model.training import Training
 
         training = Training(settings, load_dataset(data), seed=seed, epochs=epochs)

@@ -27,7 +27,7 @@ from model import datasets
 from model.arrays import image_order
 from model.baselines import DirectUpdate, FloatMlp, SingleDevice
 from model.config import Config
-from model.configurations import load, mca_mlp
+from model.configurations import mca_mlp
 from model.inference import accuracy_over_time, load_run
 from model.training import Training, rate_drop_images
 from scripts import cli
@@ -162,7 +162,7 @@ def _later(config: Config) -> Callable[["Dataset"], Mapping[str, Any]]:
 
 def _jobs() -> list[Job]:
     """Everything that is measured, in the order in which it is done."""
-    chip, slow = load(CHIP), load(SLOW)
+    chip, slow = (cli.load_mca_config(name, "train") for name in (CHIP, SLOW))
     return [
         *(Job(f"{c.name}-seed{seed}", _trained(c, seed)) for c in (chip, slow) for seed in SEEDS),
         *(Job(f"{c.name}-later", _later(c)) for c in (chip, slow)),
@@ -332,7 +332,7 @@ def _figure(found: Mapping[str, Any], names: tuple[str, str], path: Path) -> Non
             pulses.semilogy(epochs, given, colour, linewidth=0.8, label=shown)
         run = RUNS / f"seed{SEEDS[0]}" / name / "run.npz"
         if run.exists():
-            config = load(CHIP if name == names[0] else SLOW)
+            config = cli.load_mca_config(CHIP if name == names[0] else SLOW, "train")
             saved = load_run(config, run)
             devices = saved.crossbars[0].conductances(saved.device_time_s).ravel()
             conductances.hist(devices, bins=100, histtype="step", color=colour, label=label)
@@ -376,7 +376,7 @@ def main() -> None:
             cli.write(path, json.dumps(job.run(dataset), indent=1) + "\n")
         if path.exists():
             found[job.name] = json.loads(path.read_text(encoding="utf-8"))
-    names = (load(CHIP).name, load(SLOW).name)
+    names = (cli.load_config(CHIP).name, cli.load_config(SLOW).name)
     arguments.out.mkdir(parents=True, exist_ok=True)
     cli.write(arguments.out / PAGE, _page(found, names))
     _figure(found, names, arguments.out / FIGURE)

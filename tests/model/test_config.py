@@ -27,7 +27,8 @@ from model.config import (
     from_toml,
     to_toml,
 )
-from model.configurations import CONFIGURATIONS, mca_mlp, tiny_mca
+from model.configurations import CONFIGURATIONS, mca_mlp, of_system, parse, tiny_mca
+from model.settings import System
 
 WRONG: list[tuple[type, str, Any, str]] = [
     (NetworkConfig, "layers", (5,), r"network\.layers must name 2 to 4 .* not 1\."),
@@ -179,7 +180,7 @@ def test_words_and_tiles() -> None:
     assert [config.col_tiles(k) for k in range(2)] == [2, 1]
 
 
-@pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+@pytest.mark.parametrize("config", of_system(Config).values(), ids=of_system(Config))
 def test_error_bounds(config: Config) -> None:
     """The widths hold the largest magnitudes, and no bit is wasted on either."""
     largest = max(config.output_error_max, config.hidden_error_max)
@@ -212,8 +213,8 @@ def test_learning_rate(layer: int, rate_log2: int | None) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
-def test_toml_there_and_back(config: Config) -> None:
-    assert from_toml(to_toml(config)) == config
+def test_toml_there_and_back(config: System) -> None:
+    assert parse(to_toml(config)) == config
 
 
 @given(

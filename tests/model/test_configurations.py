@@ -56,6 +56,9 @@ def test_unknown(source: str) -> None:
     ("text", "message"),
     [
         (b'extends = "none"', r"extends must be one of mca_mlp, tiny_mca.*, not 'none'\."),
+        (b'system = "none"', r"system must be one of mca.*, not 'none'\."),
+        (b"system = 3", r"system must be one of mca.*, not 3\."),
+        (b'extends = "mca_mlp"\nsystem = "none"', r"system must be 'mca' here, not 'none'\."),
         (b"extends = 3", r"extends must be one of mca_mlp, tiny_mca.*, not 3\."),
         (b"extends = [1]", r"extends must be one of mca_mlp, tiny_mca.*, not \[1\]\."),
         (b"[update]\nlanes = 3", r"update\.lanes must be a power of two"),
