@@ -4,12 +4,14 @@ Without fast-math and without parallel loops a compiled function gives the same 
 called from, so the trainer, a test bench and a plain Python call agree exactly.
 
 numba's own cache asks of a function only whether its own file has changed, not the files of the
-functions that it calls. So the cache lies in the user's cache folder under a hash of all sources of
-model/: after any edit everything is compiled anew, once.
+functions that it calls. So the cache lies in the user's cache folder under a hash of all sources
+that the function may call: those of model/ itself and of the function's own subpackage (a system
+does not call another). After an edit of these everything is compiled anew, once.
 """
 
-import contextlib
+import functools
 import hashlib
+import inspect
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,30 +25,36 @@ __all__ = ["njit"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-CACHES_KEPT = 4
+MODEL = Path(__file__).parent
+
+CACHES_KEPT = 12
 """Caches of as many states of the sources are kept, the latest used."""
 
 
-def _cache_folder() -> Path:
-    """The folder for the sources as they are; those of older sources are removed."""
+@functools.cache
+def _cache_folder(package: Path) -> Path | None:
+    """The folder for the sources of a package as they are; the oldest others are removed. None if
+    there is no writable cache folder."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    for folder in sorted({MODEL, package}):
+        for source in sorted(folder.glob("*.py")):
+            digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     caches = platformdirs.user_cache_path("mixbar") / "compiled"
     folder = caches / digest.hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.touch()
-    by_age = sorted(caches.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.touch()
+        by_age = sorted(caches.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    except OSError:
+        return None
     for old in by_age[CACHES_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
-# Without a writable cache folder numba looks for a place of its own.
-with contextlib.suppress(OSError):
-    setattr(numba.core.config, "CACHE_DIR", str(_cache_folder()))  # noqa: B010 (untyped module)
-
-
 def njit(function: F) -> F:
     """Compiles ``function`` with numba on first call; the result behaves as the function itself."""
+    folder = _cache_folder(Path(inspect.getfile(function)).parent)
+    if folder is not None:  # else numba looks for a place of its own
+        setattr(numba.core.config, "CACHE_DIR", str(folder))  # noqa: B010 (untyped module)
     return cast(F, numba.njit(cache=True)(function))

@@ -1,0 +1,2 @@
+"""In-situ learning on one-transistor-one-resistor arrays (Li 2018): configuration, arithmetic,
+arrays, training."""
