@@ -1,17 +1,67 @@
 """Activation unit: the sigmoid of a word of ADC codes, by table."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.layouts import activation_word_layout, code_word_layout
+from hw.layouts import activation_layout, code_layout
 from model.activation_unit import sigmoid_table
 from model.config import Config
 
-__all__ = ["ActivationUnit"]
+__all__ = ["ActivationTable", "ActivationUnit"]
 
 
-class ActivationUnit(wiring.Component):
+class ActivationTable(wiring.Component):
+    """Looks up one activation a lane: ``activations[k] = entries[codes[k] mod 2**code_bits]``.
+
+    Timing and members are those of :class:`ActivationUnit`.
+
+    Parameters
+    ----------
+    entries : sequence of int
+        A power of two of them, 0..255.
+    lanes : int
+    """
+
+    LATENCY = 1  # from i transfer to o.valid
+
+    def __init__(self, *, entries: Sequence[int], lanes: int) -> None:
+        self.entries = [int(entry) for entry in entries]
+        self.lanes = lanes
+        code_bits = (len(self.entries) - 1).bit_length()
+        super().__init__(
+            {
+                "i": In(stream.Signature(code_layout(lanes=lanes, bits=code_bits))),
+                "o": Out(stream.Signature(activation_layout(lanes))),
+                "valid_lanes": In(range(lanes + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        # A read-only table: its contents are logic, so it needs no initialisation in silicon.
+        m.submodules.table = table = memory.Memory(
+            shape=unsigned(8), depth=len(self.entries), init=self.entries
+        )
+        # Cycle 0: look up; register output.
+        m.d.comb += self.i.ready.eq(self.o.ready | ~self.o.valid)
+        with m.If(self.i.ready):
+            m.d.sync += self.o.valid.eq(self.i.valid)
+        with m.If(self.i.ready & self.i.valid):
+            m.d.sync += self.o.p.last.eq(self.i.p.last)
+        for lane in range(self.lanes):
+            port = table.read_port(domain="comb")
+            m.d.comb += port.addr.eq(self.i.p.codes[lane])  # two's complement is the address
+            with m.If(self.i.ready & self.i.valid):
+                m.d.sync += self.o.p.activations[lane].eq(port.data)
+                with m.If(self.i.p.last & (lane >= self.valid_lanes)):
+                    m.d.sync += self.o.p.activations[lane].eq(0)
+        return m
+
+
+class ActivationUnit(ActivationTable):
     """Looks up one activation a lane: ``activations[k] = sigmoid_table[codes[k] mod 2**adc_bits]``.
 
     The table and the rounding are those of :func:`model.activation_unit.sigmoid_table`. The unit
@@ -33,36 +83,5 @@ class ActivationUnit(wiring.Component):
         Lanes of a word with ``last`` that belong to the vector; sampled with that word.
     """
 
-    LATENCY = 1  # from i transfer to o.valid
-
     def __init__(self, config: Config) -> None:
-        self.config = config
-        super().__init__(
-            {
-                "i": In(stream.Signature(code_word_layout(config))),
-                "o": Out(stream.Signature(activation_word_layout(config))),
-                "valid_lanes": In(range(config.update.lanes + 1)),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        # A read-only table: its contents are logic, so it needs no initialisation in silicon.
-        entries = [int(entry) for entry in sigmoid_table(self.config)]
-        m.submodules.table = table = memory.Memory(
-            shape=unsigned(8), depth=len(entries), init=entries
-        )
-        # Cycle 0: look up; register output.
-        m.d.comb += self.i.ready.eq(self.o.ready | ~self.o.valid)
-        with m.If(self.i.ready):
-            m.d.sync += self.o.valid.eq(self.i.valid)
-        with m.If(self.i.ready & self.i.valid):
-            m.d.sync += self.o.p.last.eq(self.i.p.last)
-        for lane in range(self.config.update.lanes):
-            port = table.read_port(domain="comb")
-            m.d.comb += port.addr.eq(self.i.p.codes[lane])  # two's complement is the address
-            with m.If(self.i.ready & self.i.valid):
-                m.d.sync += self.o.p.activations[lane].eq(port.data)
-                with m.If(self.i.p.last & (lane >= self.valid_lanes)):
-                    m.d.sync += self.o.p.activations[lane].eq(0)
-        return m
+        super().__init__(entries=sigmoid_table(config), lanes=config.update.lanes)

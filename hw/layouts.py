@@ -14,8 +14,10 @@ __all__ = [
     "Device",
     "Direction",
     "PulseKind",
+    "activation_layout",
     "activation_word_layout",
     "array_signature",
+    "code_layout",
     "code_word_layout",
     "error_word_layout",
     "operand_word_layout",
@@ -76,10 +78,15 @@ def _word_shape(config: Config) -> range:
 
 def activation_word_layout(config: Config) -> data.StructLayout:
     """``lanes`` unsigned 8-bit activations."""
+    return activation_layout(config.update.lanes)
+
+
+def activation_layout(lanes: int) -> data.StructLayout:
+    """As :func:`activation_word_layout`, of any configuration."""
     return data.StructLayout(
         {
             # Lane k of word w holds activation w * lanes + k; lanes beyond the vector are zero.
-            "activations": data.ArrayLayout(unsigned(8), config.update.lanes),
+            "activations": data.ArrayLayout(unsigned(8), lanes),
             # High in the last word of a vector.
             "last": unsigned(1),
         }
@@ -100,9 +107,15 @@ def read_command_layout(config: Config) -> data.StructLayout:
 
 def code_word_layout(config: Config) -> data.StructLayout:
     """``lanes`` ADC codes, tiles already summed and saturated."""
+    return code_layout(lanes=config.update.lanes, bits=config.converter.adc_bits)
+
+
+def code_layout(*, lanes: int, bits: int) -> data.StructLayout:
+    """``lanes`` signed codes; lanes beyond the vector are zero."""
     return data.StructLayout(
         {
-            "codes": data.ArrayLayout(signed(config.converter.adc_bits), config.update.lanes),
+            "codes": data.ArrayLayout(signed(bits), lanes),
+            # High in the last word of a vector.
             "last": unsigned(1),
         }
     )

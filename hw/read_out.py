@@ -1,15 +1,15 @@
 """Column read-out: one transaction of an array, its codes summed over tiles and sent as words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.layouts import Direction, array_signature, code_word_layout, read_command_layout
+from hw.layouts import Direction, array_signature, code_layout, read_command_layout
 from model.config import Config
 
-__all__ = ["ReadOut", "partial_sum"]
+__all__ = ["CodeReader", "ReadOut", "partial_sum"]
 
 
 def partial_sum(tile_codes: Sequence[Value], code_bits: int) -> Value:
@@ -26,7 +26,167 @@ def partial_sum(tile_codes: Sequence[Value], code_bits: int) -> Value:
     return Mux(total > high, high, Mux(total < low, low, total))
 
 
-class ReadOut(wiring.Component):
+class CodeReader(wiring.Component):
+    """Runs one array transaction a command and sends the codes of the read lines as words.
+
+    The part of :class:`ReadOut` that knows no configuration: function and timing are described
+    there.
+
+    Parameters
+    ----------
+    command : data.StructLayout
+        ``direction`` and whatever else the array needs to know in the same cycles.
+    lanes : int
+        Codes a word.
+    code_bits : int
+        Bits of a code.
+    n_cols : int
+        Columns.
+    n_rows : int
+        Rows whose codes are sent after BACKWARD; 0 if the array is never driven backwards.
+    mvm_cycles, read_cycles : int
+        Cycles of a product, and of a READ.
+    array : Mapping
+        Members ``start``, ``col_codes``, ``row_codes`` and one for every field of the command.
+
+    Members
+    -------
+    i_command : ``In(stream of command)``
+    o_words : ``Out(stream of {codes, last})``
+    start, col_codes, row_codes, and the fields of the command
+        As of :class:`ReadOut`.
+    """
+
+    OUTPUT_LATENCY = 1  # from the first cycle of valid codes to the first valid word
+
+    def __init__(
+        self,
+        *,
+        command: data.StructLayout,
+        lanes: int,
+        code_bits: int,
+        n_cols: int,
+        n_rows: int,
+        mvm_cycles: int,
+        read_cycles: int,
+        array: Mapping[str, wiring.Member],
+    ) -> None:
+        self.command = command
+        self.lanes = lanes
+        self.code_bits = code_bits
+        self.n_cols = n_cols
+        self.n_rows = n_rows
+        self.mvm_cycles = mvm_cycles
+        self.read_cycles = read_cycles
+        self.word_layout = code_layout(lanes=lanes, bits=code_bits)
+        names = ("start", "col_codes", "row_codes", *command.members)
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(command)),
+                "o_words": Out(stream.Signature(self.word_layout)),
+            }
+            | {name: array[name] for name in names}
+        )
+
+    def _n_words(self, n_lines: int) -> int:
+        return -(-n_lines // self.lanes)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        backward = self.n_rows > 0
+        words = self._n_words(max(self.n_cols, self.n_rows))
+
+        accept = Signal()
+        command = self.i_command.p
+        running = Signal(self.command)
+        m.d.comb += [accept.eq(self.i_command.valid & self.i_command.ready), self.start.eq(accept)]
+        with m.If(accept):
+            m.d.sync += running.eq(command)
+        for name in self.command.members:
+            now, held = Value.cast(command[name]), Value.cast(running[name])
+            m.d.comb += getattr(self, name).eq(Mux(accept, now, held))
+        is_backward = Signal()
+        m.d.comb += is_backward.eq((running.direction == Direction.BACKWARD) & int(backward))
+
+        # The word under way: a case per word, each a constant slice of the array's codes.
+        word = Signal(range(words))
+        word_codes = Signal(self.word_layout)
+        if backward:
+            with m.If(is_backward):
+                self._select(m, word_codes, word, self.row_codes, self.n_rows)
+        with m.If(~is_backward):
+            self._select(m, word_codes, word, self.col_codes, self.n_cols)
+
+        free = Signal()  # the output register takes a word in this cycle
+        m.d.comb += free.eq(self.o_words.ready | ~self.o_words.valid)
+        with m.If(self.o_words.ready):
+            m.d.sync += self.o_words.valid.eq(0)
+
+        # Codes are valid M cycles after `start`; WAIT ends one cycle before.
+        longest = max(self.mvm_cycles, self.read_cycles)
+        remaining = Signal(range(longest))
+        with m.FSM():
+            # No transaction: a command starts one at once.
+            with m.State("IDLE"):
+                m.d.comb += self.i_command.ready.eq(1)
+                m.d.sync += [
+                    word.eq(0),
+                    remaining.eq(
+                        Mux(
+                            command.direction == Direction.READ,
+                            self.read_cycles - 1,
+                            self.mvm_cycles - 1,
+                        )
+                    ),
+                ]
+                with m.If(accept):
+                    m.next = "WAIT"
+            # The array integrates and converts.
+            with m.State("WAIT"):
+                m.d.sync += remaining.eq(remaining - 1)
+                with m.If(remaining == 1):
+                    m.next = "SEND"
+            # One word a cycle into the output register.
+            with m.State("SEND"):
+                with m.If(free):
+                    m.d.sync += [
+                        self.o_words.payload.eq(word_codes),
+                        self.o_words.valid.eq(1),
+                        word.eq(word + 1),
+                    ]
+                    with m.If(word_codes.last):
+                        m.next = "DRAIN"
+            # The last word waits to be taken.
+            with m.State("DRAIN"):
+                with m.If(self.o_words.ready):
+                    m.next = "IDLE"
+        return m
+
+    def _select(
+        self, m: Module, target: data.View, word: Signal, tile_codes: data.View, n_lines: int
+    ) -> None:
+        """Puts word ``word`` of ``n_lines`` summed codes on ``target``."""
+        lanes, code_bits = self.lanes, self.code_bits
+        n_words = self._n_words(n_lines)
+        # Select first, add behind: one adder a lane and tile, whatever the number of lines.
+        tiles = []
+        for tile in range(tile_codes.shape().length):
+            codes = tile_codes[tile].as_value()[: n_lines * code_bits]
+            selected = Signal(data.ArrayLayout(signed(code_bits), lanes))
+            with m.Switch(word):
+                for index in range(n_words):
+                    with m.Case(index):
+                        first = index * lanes * code_bits
+                        m.d.comb += selected.as_value().eq(
+                            codes[first : first + len(selected.as_value())]
+                        )
+            tiles.append(selected)
+        m.d.comb += target.last.eq(word == n_words - 1)
+        for lane in range(lanes):
+            m.d.comb += target.codes[lane].eq(partial_sum([t[lane] for t in tiles], code_bits))
+
+
+class ReadOut(CodeReader):
     """Runs one array transaction a command and sends the codes of the read lines as words.
 
     Word k holds ``codes[k * lanes + lane] = saturate(sum over tiles)`` for every read line; lanes
@@ -65,8 +225,6 @@ class ReadOut(wiring.Component):
         If the network has no such layer.
     """
 
-    OUTPUT_LATENCY = 1  # from the first cycle of valid codes to the first valid word
-
     def __init__(self, config: Config, layer: int) -> None:
         if layer not in range(config.network.n_layers):
             raise ValueError(
@@ -74,111 +232,13 @@ class ReadOut(wiring.Component):
             )
         self.config = config
         self.layer = layer
-        array = array_signature(config, layer).members
-        names = ("start", "direction", "row", "device", "col_codes", "row_codes")
         super().__init__(
-            {
-                "i_command": In(stream.Signature(read_command_layout(config))),
-                "o_words": Out(stream.Signature(code_word_layout(config))),
-            }
-            | {name: array[name] for name in names}
+            command=read_command_layout(config),
+            lanes=config.update.lanes,
+            code_bits=config.converter.adc_bits,
+            n_cols=config.network.n_cols(layer),
+            n_rows=config.network.n_rows(layer) - 1 if layer else 0,
+            mvm_cycles=config.array.mvm_cycles,
+            read_cycles=config.array.read_cycles,
+            array=array_signature(config, layer).members,
         )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        config, network = self.config, self.config.network
-        n_cols, n_back = network.n_cols(self.layer), network.n_rows(self.layer) - 1
-        backward = self.layer > 0
-        words = config.rows_to_words(max(n_cols, n_back if backward else 0))
-
-        accept = Signal()
-        command = self.i_command.p
-        running = Signal(read_command_layout(config))
-        m.d.comb += [accept.eq(self.i_command.valid & self.i_command.ready), self.start.eq(accept)]
-        with m.If(accept):
-            m.d.sync += running.eq(command)
-        for port, name in (
-            (self.direction, "direction"),
-            (self.row, "row"),
-            (self.device, "device"),
-        ):
-            m.d.comb += port.eq(Mux(accept, Value.cast(command[name]), Value.cast(running[name])))
-        is_backward = Signal()
-        m.d.comb += is_backward.eq((running.direction == Direction.BACKWARD) & int(backward))
-
-        # The word under way: a case per word, each a constant slice of the array's codes.
-        word = Signal(range(words))
-        word_codes = Signal(code_word_layout(config))
-        if backward:
-            with m.If(is_backward):
-                self._select(m, word_codes, word, self.row_codes, n_back)
-        with m.If(~is_backward):
-            self._select(m, word_codes, word, self.col_codes, n_cols)
-
-        free = Signal()  # the output register takes a word in this cycle
-        m.d.comb += free.eq(self.o_words.ready | ~self.o_words.valid)
-        with m.If(self.o_words.ready):
-            m.d.sync += self.o_words.valid.eq(0)
-
-        # Codes are valid M cycles after `start`; WAIT ends one cycle before.
-        longest = max(config.array.mvm_cycles, config.array.read_cycles)
-        remaining = Signal(range(longest))
-        with m.FSM():
-            # No transaction: a command starts one at once.
-            with m.State("IDLE"):
-                m.d.comb += self.i_command.ready.eq(1)
-                m.d.sync += [
-                    word.eq(0),
-                    remaining.eq(
-                        Mux(
-                            command.direction == Direction.READ,
-                            config.array.read_cycles - 1,
-                            config.array.mvm_cycles - 1,
-                        )
-                    ),
-                ]
-                with m.If(accept):
-                    m.next = "WAIT"
-            # The array integrates and converts.
-            with m.State("WAIT"):
-                m.d.sync += remaining.eq(remaining - 1)
-                with m.If(remaining == 1):
-                    m.next = "SEND"
-            # One word a cycle into the output register.
-            with m.State("SEND"):
-                with m.If(free):
-                    m.d.sync += [
-                        self.o_words.payload.eq(word_codes),
-                        self.o_words.valid.eq(1),
-                        word.eq(word + 1),
-                    ]
-                    with m.If(word_codes.last):
-                        m.next = "DRAIN"
-            # The last word waits to be taken.
-            with m.State("DRAIN"):
-                with m.If(self.o_words.ready):
-                    m.next = "IDLE"
-        return m
-
-    def _select(
-        self, m: Module, target: data.View, word: Signal, tile_codes: data.View, n_lines: int
-    ) -> None:
-        """Puts word ``word`` of ``n_lines`` summed codes on ``target``."""
-        lanes, code_bits = self.config.update.lanes, self.config.converter.adc_bits
-        n_words = self.config.rows_to_words(n_lines)
-        # Select first, add behind: one adder a lane and tile, whatever the number of lines.
-        tiles = []
-        for tile in range(tile_codes.shape().length):
-            codes = tile_codes[tile].as_value()[: n_lines * code_bits]
-            selected = Signal(data.ArrayLayout(signed(code_bits), lanes))
-            with m.Switch(word):
-                for index in range(n_words):
-                    with m.Case(index):
-                        first = index * lanes * code_bits
-                        m.d.comb += selected.as_value().eq(
-                            codes[first : first + len(selected.as_value())]
-                        )
-            tiles.append(selected)
-        m.d.comb += target.last.eq(word == n_words - 1)
-        for lane in range(lanes):
-            m.d.comb += target.codes[lane].eq(partial_sum([t[lane] for t in tiles], code_bits))
