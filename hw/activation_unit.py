@@ -1,6 +1,7 @@
 """Activation unit: the sigmoid of a word of ADC codes, by table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import SupportsInt
 
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import memory, stream, wiring
@@ -20,14 +21,14 @@ class ActivationTable(wiring.Component):
 
     Parameters
     ----------
-    entries : sequence of int
+    entries : iterable of int
         A power of two of them, 0..255.
     lanes : int
     """
 
     LATENCY = 1  # from i transfer to o.valid
 
-    def __init__(self, *, entries: Sequence[int], lanes: int) -> None:
+    def __init__(self, *, entries: Iterable[SupportsInt], lanes: int) -> None:
         self.entries = [int(entry) for entry in entries]
         self.lanes = lanes
         code_bits = (len(self.entries) - 1).bit_length()
