@@ -42,7 +42,7 @@ def exponential_table(config: InSituConfig) -> npt.NDArray[np.uint16]:
 def reciprocal_table() -> npt.NDArray[np.uint16]:
     """``round(255 * 2**8 / (1 + (f + 1/2) / 256))``, half to even, for f = 0..255.
 
-    255 over a number in 1..2 of which f are the first eight fraction bits; uint16 ``[256]``, 32704
+    255 over a number in 1..2 of which f are the first eight fraction bits; uint16 ``[256]``, 32672
     to 65153.
     """
     fraction = np.arange(2**RECIPROCAL_BITS)
