@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.layouts import activation_word_layout, code_word_layout, operand_word_layout
 from model.config import Config
+from model.frames import UnitSizes
 
 __all__ = ["HiddenOperands", "OutputOperands"]
 
@@ -23,7 +24,7 @@ class OutputOperands(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : UnitSizes
 
     Members
     -------
@@ -35,7 +36,7 @@ class OutputOperands(wiring.Component):
 
     LATENCY = 0  # from i.valid to o.valid
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: UnitSizes) -> None:
         self.config = config
         super().__init__(
             {

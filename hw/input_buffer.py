@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.axi import axi4_stream_signature
 from hw.layouts import activation_word_layout
-from model.config import Config
+from model.frames import UnitSizes
 
 __all__ = ["InputBuffer"]
 
@@ -37,7 +37,7 @@ class InputBuffer(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : UnitSizes
         The system.
 
     Members
@@ -62,7 +62,7 @@ class InputBuffer(wiring.Component):
 
     LATENCY = 1  # from a transfer at i to those at o_drives and o_codes
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: UnitSizes) -> None:
         self.config = config
         self.n_inputs = config.network.layers[0]
         self.n_classes = config.network.layers[-1]

@@ -9,6 +9,7 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from model.config import Config
+from model.frames import UnitSizes
 
 __all__ = [
     "Device",
@@ -76,7 +77,7 @@ def _word_shape(config: Config) -> range:
     return range(max(2, max(config.n_words(layer) for layer in range(config.network.n_layers))))
 
 
-def activation_word_layout(config: Config) -> data.StructLayout:
+def activation_word_layout(config: UnitSizes) -> data.StructLayout:
     """``lanes`` unsigned 8-bit activations."""
     return activation_layout(config.update.lanes)
 
@@ -105,7 +106,7 @@ def read_command_layout(config: Config) -> data.StructLayout:
     )
 
 
-def code_word_layout(config: Config) -> data.StructLayout:
+def code_word_layout(config: UnitSizes) -> data.StructLayout:
     """``lanes`` ADC codes, tiles already summed and saturated."""
     return code_layout(lanes=config.update.lanes, bits=config.converter.adc_bits)
 
@@ -121,7 +122,7 @@ def code_layout(*, lanes: int, bits: int) -> data.StructLayout:
     )
 
 
-def operand_word_layout(config: Config) -> data.StructLayout:
+def operand_word_layout(config: UnitSizes) -> data.StructLayout:
     """The two operands of an exact error: ``factor * activation * (255 - activation)``."""
     return data.StructLayout(
         {

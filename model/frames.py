@@ -10,21 +10,64 @@ beat that is not data:
 
 import enum
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from model.config import Config
-
 __all__ = [
     "FrameError",
     "Result",
+    "UnitSizes",
     "frame_error",
     "image_frame",
     "parse_result",
     "predicted_class",
     "result_frame",
 ]
+
+
+class NetworkSizes(Protocol):
+    """The network's part of :class:`UnitSizes`."""
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Units per layer, inputs first."""
+
+
+class UpdateSizes(Protocol):
+    """The update's part of :class:`UnitSizes`."""
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a word."""
+
+
+class ConverterSizes(Protocol):
+    """The converter's part of :class:`UnitSizes`."""
+
+    @property
+    def adc_bits(self) -> int:
+        """Bits of a code."""
+
+
+class UnitSizes(Protocol):
+    """What blocks that several systems share ask of a configuration."""
+
+    @property
+    def network(self) -> NetworkSizes:
+        """Layers."""
+
+    @property
+    def update(self) -> UpdateSizes:
+        """Lanes."""
+
+    @property
+    def converter(self) -> ConverterSizes:
+        """Codes."""
+
+    def rows_to_words(self, n_rows: int, /) -> int:
+        """Words of ``lanes`` that hold this many values."""
 
 
 class FrameError(enum.IntEnum):
@@ -72,7 +115,9 @@ def _beats(values: npt.NDArray[np.uint8], trailer: list[int], lanes: int) -> npt
     return beats
 
 
-def image_frame(pixels: npt.NDArray[np.uint8], label: int, config: Config) -> npt.NDArray[np.uint8]:
+def image_frame(
+    pixels: npt.NDArray[np.uint8], label: int, config: UnitSizes
+) -> npt.NDArray[np.uint8]:
     """The beats of one image.
 
     ``pixels``: uint8 ``[n_inputs]``; ``label``: below the number of classes; returns uint8
@@ -91,7 +136,7 @@ def image_frame(pixels: npt.NDArray[np.uint8], label: int, config: Config) -> np
     return _beats(pixels, [label], config.update.lanes)
 
 
-def frame_error(beats: npt.NDArray[np.uint8], config: Config) -> FrameError | None:
+def frame_error(beats: npt.NDArray[np.uint8], config: UnitSizes) -> FrameError | None:
     """Why the unit drops a frame, or None if it takes it.
 
     ``beats``: uint8 ``[n_beats, lanes]``, at least one, TLAST on the last. The number of beats is
@@ -111,7 +156,7 @@ def predicted_class(outputs: npt.NDArray[np.uint8]) -> int:
 
 
 def result_frame(
-    outputs: npt.NDArray[np.uint8], label: int, config: Config, *, trained: bool, skipped: bool
+    outputs: npt.NDArray[np.uint8], label: int, config: UnitSizes, *, trained: bool, skipped: bool
 ) -> npt.NDArray[np.uint8]:
     """The beats of one result; the inverse of :func:`parse_result`.
 
@@ -121,7 +166,7 @@ def result_frame(
     return _beats(outputs, trailer, config.update.lanes)
 
 
-def parse_result(beats: npt.NDArray[np.uint8], config: Config) -> Result:
+def parse_result(beats: npt.NDArray[np.uint8], config: UnitSizes) -> Result:
     """The fields of one result frame.
 
     ``beats``: uint8 ``[n_beats, lanes]``, TLAST on the last.
