@@ -14,13 +14,13 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.config import Config, ConfigError, from_toml
 from model.crossbar import Crossbar
+from model.settings import ConfigError, System, from_toml
 
 __all__ = [
     "VERSION",
@@ -149,8 +149,8 @@ def _differences(saved: Any, here: Any, name: str = "") -> list[str]:
     return [] if saved == here else [f"its {name} is {saved!r}, not {here!r}"]
 
 
-def check_config(checkpoint: Checkpoint, config: Config) -> None:
-    """Checks that a checkpoint is of this configuration.
+def check_config(checkpoint: Checkpoint, config: System) -> None:
+    """Checks that a checkpoint is of this configuration, of whichever system.
 
     Raises
     ------
@@ -160,13 +160,13 @@ def check_config(checkpoint: Checkpoint, config: Config) -> None:
         If it holds another one; the message names the first difference.
     """
     try:
-        saved = from_toml(str(checkpoint.header["config"]))
+        saved = from_toml(str(checkpoint.header["config"]), type(config)())
     except (KeyError, ConfigError):
         raise CheckpointError(
             f"The checkpoint {checkpoint.path} holds no valid configuration."
         ) from None
     if saved != config:
-        first, *others = _differences(dataclasses.asdict(saved), dataclasses.asdict(config))
+        first, *others = _differences(*(dataclasses.asdict(cast(Any, c)) for c in (saved, config)))
         more = f" (and {len(others)} more)" if others else ""
         raise CheckpointMismatchError(
             f"The checkpoint {checkpoint.path} is of another configuration: {first}{more}."

@@ -336,6 +336,10 @@ class TrainingConfig:
     curve_images: int = 8_000
     """Images between two evaluations on the test set, a multiple of the batch."""
 
+    held_out: int = 0
+    """The last so many training images are not trained on but stand in for the test set: how rates
+    and full scales are chosen. 0 for results."""
+
     crop: int = 20
     """Side of the central square of a 28 x 28 image that is used. Source: Li 2018, 20 for 64
     inputs, 22 for 484."""
@@ -343,6 +347,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require_range("training", "images", self.images, 1, 10**9)
         require_range("training", "curve_images", self.curve_images, 1, 10**9)
+        require_range("training", "held_out", self.held_out, 0, 10**9)
         require_range("training", "crop", self.crop, 1, 28)
 
 

@@ -53,7 +53,7 @@ def conductance_table(config: InSituConfig) -> NDArray[np.float64]:
     volts = np.arange(N_CODES) * config.gate.step_v
     if config.device.curve is Curve.INTRINSIC:
         return np.interp(volts, *intrinsic_curve())
-    return LINE_OFFSET_US + LINE_SLOPE_US_PER_V * volts
+    return np.asarray(LINE_OFFSET_US + LINE_SLOPE_US_PER_V * volts)
 
 
 def set_spread_us(config: InSituConfig) -> float:

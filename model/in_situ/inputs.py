@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.datasets import Dataset
 from model.in_situ.config import InSituConfig
-from model.settings import ConfigError
+from model.settings import ConfigError, require
 
 __all__ = ["adapt", "bicubic_weights", "resample"]
 
@@ -43,7 +43,8 @@ def bicubic_weights(n_out: int, n_in: int) -> NDArray[np.int64]:
     raw = _kernel((centres[:, None] - positions[None, :]) / stretch)
     mirrored = np.concatenate([np.arange(n_in)[::-1], np.arange(n_in), np.arange(n_in)[::-1]])
     weights = np.zeros((n_out, n_in))
-    np.add.at(weights, (slice(None), mirrored), raw)
+    for pixel, column in zip(mirrored, raw.T, strict=True):
+        weights[:, pixel] += column
     weights /= weights.sum(axis=1, keepdims=True)
     whole = np.rint(weights * 2**WEIGHT_BITS).astype(np.int64)
     # The largest weight takes what rounding left, so that a uniform image stays as it is.
@@ -98,13 +99,29 @@ def adapt(config: InSituConfig, dataset: Dataset) -> Dataset:
     """The data set as the network of a configuration takes it.
 
     Images are :func:`resample`-d. Where the network has fewer classes than the data set, class c
-    counts as class ``c mod n_classes``, so that every image stays in use.
+    counts as class ``c mod n_classes``, so that every image stays in use. With
+    ``training.held_out`` the last training images become the test set.
 
     Raises
     ------
     ConfigError
-        If the images cannot be brought to the network's size.
+        If the images cannot be brought to the network's size, or none is left to train on.
     """
+    held_out = config.training.held_out
+    if held_out:
+        n_train = len(dataset.train_labels) - held_out
+        require(
+            n_train > 0,
+            f"training.held_out = {held_out} leaves none of {len(dataset.train_labels)} images.",
+        )
+        images, labels = dataset.train_images, dataset.train_labels
+        dataset = replace(
+            dataset,
+            train_images=images[:n_train],
+            train_labels=labels[:n_train],
+            test_images=images[n_train:],
+            test_labels=labels[n_train:],
+        )
     n_inputs, n_classes = config.network.layers[0], config.network.layers[-1]
     train_labels, test_labels = dataset.train_labels, dataset.test_labels
     if n_classes <= max(int(train_labels.max()), int(test_labels.max())):

@@ -29,7 +29,7 @@ def series_resistance(config: InSituConfig, layer: int) -> NDArray[np.float64]:
     first = sum(network.n_cols(k) for k in range(layer))
     rows = np.arange(network.n_rows(layer))[:, None]
     cols = first + np.arange(network.n_cols(layer))[None, :]
-    return config.array.segment_ohm * (config.array.rows + 2.0 + cols - rows)
+    return np.asarray(config.array.segment_ohm * (config.array.rows + 2.0 + cols - rows))
 
 
 def effective_conductance(
