@@ -166,7 +166,8 @@ def check_config(checkpoint: Checkpoint, config: System) -> None:
             f"The checkpoint {checkpoint.path} holds no valid configuration."
         ) from None
     if saved != config:
-        first, *others = _differences(*(dataclasses.asdict(cast(Any, c)) for c in (saved, config)))
+        tables = [dataclasses.asdict(cast(Any, settings)) for settings in (saved, config)]
+        first, *others = _differences(tables[0], tables[1])
         more = f" (and {len(others)} more)" if others else ""
         raise CheckpointMismatchError(
             f"The checkpoint {checkpoint.path} is of another configuration: {first}{more}."
