@@ -1,8 +1,10 @@
 """The named configurations: what commands, tests, documentation and the estimator choose from."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from model.cnn.config import CnnArrayConfig, CnnConfig, CnnNetworkConfig, CnnTrainingConfig
 from model.config import (
     ArrayConfig,
     Config,
@@ -12,16 +14,27 @@ from model.config import (
     TrainingConfig,
     UpdateConfig,
 )
+from model.engine.config import EngineConfig, UpdateRule
+from model.in_situ import config as in_situ
 from model.settings import ConfigError, System, SystemT, from_table, read_table, require
 
 __all__ = [
     "CONFIGURATIONS",
     "SYSTEMS",
+    "fixed32",
+    "li_mlp",
+    "li_mlp_large",
     "load",
     "mca_mlp",
+    "mixed4",
     "of_system",
     "parse",
+    "tiny_cnn",
+    "tiny_fixed32",
+    "tiny_in_situ",
     "tiny_mca",
+    "tiny_mixed4",
+    "yao_cnn",
 ]
 
 mca_mlp = Config(
@@ -48,10 +61,98 @@ tiny_mca = Config(
 )
 """The same system, small enough that a test simulates hundreds of images in seconds."""
 
-SYSTEMS: dict[str, type[System]] = {kind.system: kind for kind in (Config,)}
+yao_cnn = CnnConfig(name="yao_cnn")
+"""Yao et al., Nature 577, 641 (2020): a five-layer CNN on eight 128 x 16 arrays of TaOx/HfOx RRAM,
+15-level weights, replicated convolvers, hybrid training."""
+
+tiny_cnn = CnnConfig(
+    name="tiny_cnn",
+    network=CnnNetworkConfig(
+        height=9,
+        width=7,
+        channels=2,
+        kernels=(2, 3),
+        outputs=(3, 5),
+        strides=(1, 1),
+        pools=(2, 1),
+        classes=4,
+    ),
+    array=CnnArrayConfig(n_inputs=9, n_lines=24),
+    training=CnnTrainingConfig(epochs=1, batch=20, held_out=0, hybrid_iterations=4),
+)
+"""The same system, small, with several chunks, tiles and steps and a partial pooling window."""
+
+li_mlp = in_situ.InSituConfig(name="li_mlp")
+"""Li et al., Nat. Commun. 9, 2385 (2018): 64-54-10 on a 128 x 64 array of Ta/HfO2 devices behind
+transistors, in-situ gradient descent with the two-pulse gate-voltage write, 11 % of the devices
+stuck."""
+
+li_mlp_large = in_situ.InSituConfig(
+    name="li_mlp_large",
+    network=in_situ.NetworkConfig(layers=(484, 502, 10)),
+    array=in_situ.ArrayConfig(rows=1024, cols=512),
+    training=in_situ.TrainingConfig(images=1_200_000, curve_images=60_000, crop=22),
+)
+"""The paper's simulated larger network: 484-502-10 on a 1024 x 512 array, 22 x 22 pixels, 1.2
+million images."""
+
+tiny_in_situ = in_situ.InSituConfig(
+    name="tiny_in_situ",
+    network=in_situ.NetworkConfig(layers=(16, 9, 4)),
+    array=in_situ.ArrayConfig(rows=32, cols=16, settle_cycles=3, convert_cycles=1),
+    update=in_situ.UpdateConfig(lanes=4, batch=5),
+    pulse=in_situ.PulseConfig(set_cycles=5, reset_cycles=7),
+    training=in_situ.TrainingConfig(images=6_000, curve_images=2_000),
+)
+"""The same system, small enough that a test simulates hundreds of images in seconds."""
+
+fixed32 = EngineConfig(name="fixed32")
+"""The 32-bit fixed-point training engine that Nandakumar 2020 compares with, Table 1: 785-250-10,
+all digital. Clock and lanes are inferred from its times, the rest is ours."""
+
+mixed4 = EngineConfig(
+    name="mixed4",
+    update=UpdateRule.CHI,
+    weight_bits=4,
+    weight_lsb_log2=-3,
+    single_port=False,
+    learning_rate_log2=-2,
+)
+"""The all-digital mixed-precision engine of the same table: 4-bit weights, 8-bit activations and
+errors, the update of the in-memory system. A weight's LSB is 1/8, near the paper's epsilon of
+0.096."""
+
+tiny_fixed32 = replace(
+    fixed32, name="tiny_fixed32", network=NetworkConfig(layers=(20, 9, 4)), lanes=8, epochs=2
+)
+"""The same engine, small enough for a fast test."""
+
+tiny_mixed4 = replace(
+    mixed4, name="tiny_mixed4", network=NetworkConfig(layers=(20, 9, 4)), lanes=8, epochs=2
+)
+"""The same engine, small enough for a fast test."""
+
+SYSTEMS: dict[str, type[System]] = {
+    kind.system: kind for kind in (Config, CnnConfig, in_situ.InSituConfig, EngineConfig)
+}
 """The class of the configurations of each system."""
 
-CONFIGURATIONS: dict[str, System] = {config.name: config for config in (mca_mlp, tiny_mca)}
+CONFIGURATIONS: dict[str, System] = {
+    config.name: config
+    for config in (
+        mca_mlp,
+        tiny_mca,
+        yao_cnn,
+        tiny_cnn,
+        li_mlp,
+        li_mlp_large,
+        tiny_in_situ,
+        fixed32,
+        tiny_fixed32,
+        mixed4,
+        tiny_mixed4,
+    )
+}
 """Every named configuration by its name."""
 
 

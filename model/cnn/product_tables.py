@@ -1,0 +1,100 @@
+"""The product of a chunk with eight bit planes, compiled: tables of what the array would answer.
+
+An array has no memory between phases: its code depends on the driven bits alone. So for a narrow
+chunk all codes are tabulated once, and a product is eight look-ups; for a wide one the sums of each
+eight input lines are tabulated, added, and converted. Either gives the integers of
+:meth:`model.cnn.crossbar.LayerArrays.phase` and :func:`model.cnn.read_out.shift_add`, bit for bit.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.cnn.crossbar import LayerArrays, convert
+from model.jit import njit
+
+__all__ = ["NARROW_INPUTS", "ProductTables", "add_chunk", "product_tables"]
+
+NARROW_INPUTS = 10
+"""Up to so many inputs all ``2**inputs`` answers are tabulated: the table stays in a cache."""
+
+
+class ProductTables(NamedTuple):
+    """The answers of one layer's arrays."""
+
+    narrow: bool
+    """Which table holds."""
+    pairs: NDArray[np.int16]
+    """Narrow: plus code less minus code, int16 ``[chunks, 2**inputs, outs]``."""
+    sums: NDArray[np.int32]
+    """Wide: line sums in conductance units, int32 ``[chunks, ceil(inputs / 8), 256, lines]``."""
+    half: int
+    """Half a code, in conductance units."""
+    lsb: int
+    """A code, in conductance units."""
+    code_max: int
+    """Largest code."""
+
+
+def _subset_sums(units: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Sums over every subset of the second last axis: ``[..., n, lines]`` to ``[..., 2**n,
+    lines]``, bit i of the index for entry i."""
+    n = units.shape[-2]
+    sums = np.zeros((*units.shape[:-2], 2**n, units.shape[-1]), np.int32)
+    for i in range(n):
+        sums[..., 2**i : 2 ** (i + 1), :] = sums[..., : 2**i, :] + units[..., i, None, :]
+    return sums
+
+
+def product_tables(arrays: LayerArrays) -> ProductTables:
+    """The tables of a layer as its arrays are now."""
+    units, lsb, code_max = arrays.units, arrays.lsb, arrays.config.array.code_max
+    chunks, inputs, lines = units.shape
+    narrow = inputs <= NARROW_INPUTS
+    pairs, sums = np.zeros((1, 1, 1), np.int16), np.zeros((1, 1, 1, 1), np.int32)
+    if narrow:
+        codes = convert(_subset_sums(units), lsb, code_max).astype(np.int16)
+        pairs = np.ascontiguousarray(codes[..., 0::2] - codes[..., 1::2])
+    else:
+        padded = np.zeros((chunks, -(-inputs // 8) * 8, lines), np.int32)
+        padded[:, :inputs] = units
+        sums = _subset_sums(padded.reshape(chunks, -1, 8, lines))
+    return ProductTables(narrow, pairs, sums, lsb // 2, lsb, code_max)
+
+
+@njit
+def add_chunk(
+    tables: ProductTables,
+    chunk: int,
+    values: NDArray[np.uint8],
+    accumulators: NDArray[np.int32],
+) -> None:
+    """Adds the product of one chunk: eight phases, shift-and-add, difference of the pairs.
+
+    ``values``: uint8 ``[inputs]``; ``accumulators``: int32 ``[outs]``, added to.
+    """
+    outs = accumulators.shape[0]
+    if tables.narrow:
+        for bit in range(8):
+            index = 0
+            for i in range(values.shape[0]):
+                index |= ((values[i] >> bit) & 1) << i
+            if index:
+                for out in range(outs):
+                    accumulators[out] += tables.pairs[chunk, index, out] << bit
+        return
+    indices = np.empty(tables.sums.shape[1], np.int64)
+    for bit in range(8):
+        indices[:] = 0
+        for i in range(values.shape[0]):
+            indices[i >> 3] |= ((values[i] >> bit) & 1) << (i & 7)
+        for out in range(outs):
+            plus = minus = tables.half
+            for byte in range(indices.shape[0]):
+                plus += tables.sums[chunk, byte, indices[byte], 2 * out]
+                minus += tables.sums[chunk, byte, indices[byte], 2 * out + 1]
+            code = min(plus // tables.lsb, tables.code_max) - min(
+                minus // tables.lsb, tables.code_max
+            )
+            accumulators[out] += code << bit
