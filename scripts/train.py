@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from model.datasets import Dataset
     from model.training import Epoch, Training
 
-__all__ = ["DataOption", "load_dataset", "train"]
+__all__ = ["DataOption", "load_dataset", "stop_requests", "train"]
 
 #: The run itself; see :mod:`model.checkpoint`.
 CHECKPOINT_FILE = "run.npz"
@@ -152,7 +152,7 @@ def _restore(training: "Training", path: Path, resume: bool | None) -> None:
 
 
 @contextlib.contextmanager
-def _stop_requests() -> Iterator[Callable[[], int | None]]:
+def stop_requests() -> Iterator[Callable[[], int | None]]:
     """Ctrl-C and SIGTERM become a number to ask for, so that they never cut an image in two.
 
     A second one acts at once, as if this were not here.
@@ -181,7 +181,7 @@ def _train(training: "Training", path: Path) -> None:
     total = training.epochs * training.images_per_epoch
     title = f"training {training.config.name}"
     with (
-        _stop_requests() as stopped,
+        stop_requests() as stopped,
         cli.progress(total, title, done=training.images) as advance,
     ):
         if not training.finished:

@@ -277,6 +277,16 @@ class OneTransistorArray:
             self.program(row, RESET, full)
             self.program(row, SET, np.ascontiguousarray(codes[row]))
 
+    def break_devices(self, fraction: float, rng: np.random.Generator) -> int:
+        """Lets each device fail with probability ``fraction``, stuck OFF from now on; returns how
+        many did."""
+        state = self.state
+        failed = (rng.random(state.stuck.shape) < fraction) & ~state.stuck
+        state.stuck[failed] = True
+        state.conductance[failed] = _on_grid(self.config.device.stuck_off_us)
+        _update_pairs(state)
+        return int(failed.sum())
+
     def save(self) -> dict[str, NDArray[Any]]:
         """Everything :meth:`load` needs to go on bit for bit: plain arrays, generators as JSON."""
         state = self.state
