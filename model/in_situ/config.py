@@ -131,9 +131,10 @@ class ConverterConfig:
     adc_bits: int = 8
     """Width of an ADC code, sign included."""
 
-    hidden_full_scale_a: float = 1e-3
-    """Current at code ``2**(adc_bits-1)`` of hidden layers. With ``relu_shift`` 1 this is the
-    paper's 200 V/A to within 0.4 %, clipped at 0.2 V by the ADC. Source: Li 2018, Methods."""
+    hidden_full_scale_a: float = 0.7e-3
+    """Current at code ``2**(adc_bits-1)`` of hidden layers, where the drive of the next layer is
+    clipped too. With ``relu_shift`` 1 the gain is 287 V/A; 1 mA would give the paper's 200 V/A.
+    Chosen on held-out training images, see docs/in_situ/training.md."""
 
     output_full_scale_a: float = 64e-6
     """Current at code ``2**(adc_bits-1)`` of the last layer. Source: Li 2018, Figs. 3f and 3i show
