@@ -237,7 +237,7 @@ class UnitBench:
         seen, unpack = self.seen, self.unpack
         self.seen = Observation()
         phases = slice(Activity.CYCLES_FORWARD, Activity.CYCLES_UPDATE + 1)
-        # The counters are read in the last cycle of an image, before that is counted.
+        # The counters are read before an image's last cycle is counted.
         counters[Activity.CYCLES_UPDATE] += 1
         cycles = counters[phases] - self.counters[phases]
         self.counters = counters

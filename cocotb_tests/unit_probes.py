@@ -42,7 +42,7 @@ def probes(config: Config) -> list[Instrument]:
     return [
         Probe(
             name="image",
-            strobe="dut.sequencer.done",
+            strobe="dut.activity.amount_images",
             fields=(Field(expression="dut.activity.counters", width=COUNTER_BITS * len(Activity)),),
         ),
         Probe(
@@ -146,7 +146,7 @@ class UnitProbes:
         self.lanes = config.update.lanes
 
     def counters(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
-        """int64 ``[n_images, len(Activity)]`` as they stood in each image's last cycle."""
+        """int64 ``[n_images, len(Activity)]``: what each image's last cycle has not added to."""
         return np.ascontiguousarray(records).view(np.int64)
 
     def activations(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:

@@ -1,6 +1,16 @@
 """Activity counters: what the unit did, for the host and for the energy estimator."""
 
-from amaranth.hdl import Array, Const, Module, Mux, ShapeLike, Signal, ValueLike, unsigned
+from amaranth.hdl import (
+    Array,
+    Const,
+    Module,
+    Mux,
+    ShapeLike,
+    Signal,
+    Value,
+    ValueLike,
+    unsigned,
+)
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -107,7 +117,8 @@ class DriveMeter(wiring.Component):
 class Counters(wiring.Component):
     """One counter for every member of :class:`model.activity.Activity`, and one of idle cycles.
 
-    **Timing**: a counter shows an event from the next cycle on.
+    **Timing**: a counter shows an event ``LATENCY`` = 2 cycles after it: first each event's amount
+    is registered, then it is added, so that no lookup or sum stands in front of a carry of 64 bits.
 
     Members
     -------
@@ -129,6 +140,8 @@ class Counters(wiring.Component):
     cycles_idle : ``Out(64)``
         Cycles that belong to no image.
     """
+
+    LATENCY = 2  # from an event to its counter
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -165,8 +178,13 @@ class Counters(wiring.Component):
         network = self.config.network
         layers = range(network.n_layers)
 
+        def add(counter: ValueLike, name: str, amount: ValueLike) -> None:
+            total, value = Value.cast(counter), Value.cast(amount)
+            held = Signal.like(value, name=f"amount_{name}")
+            m.d.sync += [held.eq(value), total.eq(total + held)]
+
         def count(activity: Activity, amount: ValueLike) -> None:
-            m.d.sync += self.counters[activity].eq(self.counters[activity] + amount)
+            add(self.counters[activity], activity.name.lower(), amount)
 
         def by_layer(amounts: list[int], layer: ValueLike) -> ValueLike:
             return Array(Const(amount) for amount in amounts)[layer]
@@ -203,6 +221,5 @@ class Counters(wiring.Component):
         count(Activity.SET_PULSES, self.set_pulse)
         count(Activity.RESET_PULSES, self.reset_pulse)
         count(Activity.REFRESHED_PAIRS, self.refreshed_pair)
-        with m.If(self.phase == Phase.IDLE):
-            m.d.sync += self.cycles_idle.eq(self.cycles_idle + 1)
+        add(self.cycles_idle, "idle", self.phase == Phase.IDLE)
         return m

@@ -1,14 +1,13 @@
 """Quantiser: a vector of exact errors coded twice, each time with one shared power-of-two scale."""
 
-from collections.abc import Sequence
-
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.layouts import error_word_layout, scaled_word_layout
 from hw.priority import encode, lowest
 from hw.rounding import shift_round
+from hw.vector_maximum import VectorMaximum
 from model.config import Config
 from model.quantiser import DRIVE_CODE_MAX, UPDATE_CODE_MAX
 
@@ -90,8 +89,8 @@ class Quantiser(wiring.Component):
     to 0 again.
 
     **Timing**: with the last word of a vector transferred in cycle 0, the exponents are valid and
-    ``scaled`` is high from cycle ``SCALE_LATENCY`` = 3 on; if ``emit`` is high in that cycle, word
-    k is valid in cycle ``OUTPUT_LATENCY`` + k = 5 + k unless stalled. A later ``emit`` delays the
+    ``scaled`` is high from cycle ``SCALE_LATENCY`` = 5 on; if ``emit`` is high in that cycle, word
+    k is valid in cycle ``OUTPUT_LATENCY`` + k = 7 + k unless stalled. A later ``emit`` delays the
     words by as much. One word a cycle both ways. ``i`` does not accept from the last word on until
     ``scaled``, nor from ``emit`` on until the last scaled word is in the output register. A vector
     that is never emitted is dropped by the first word of the next.
@@ -120,8 +119,11 @@ class Quantiser(wiring.Component):
         All errors are zero; all update codes are zero.
     """
 
-    SCALE_LATENCY = 3  # from the transfer of the last error word to scaled
-    OUTPUT_LATENCY = 5  # from the transfer of the last error word to the first scaled word
+    # From the transfer of the last error word to scaled: the maximum, the carry of its two's
+    # complement, two cycles of _Scales.
+    SCALE_LATENCY = VectorMaximum.LATENCY + 3
+    # To the first scaled word: the memory's register and the output's.
+    OUTPUT_LATENCY = SCALE_LATENCY + 2
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -156,22 +158,31 @@ class Quantiser(wiring.Component):
         m.submodules.coder = coder = _Coder(self.config)
         write, read = store.write_port(), store.read_port()
 
-        # Load: store the word, widen the maximum.
+        # Load: store the word, look for the largest magnitude. The magnitude of an error e is that
+        # of its one's complement, and 1 if e is negative; where the former are equal the latter
+        # decides. So side by side they are in the order of the magnitudes, before any carry.
         word, last_word = Signal(range(self.n_words)), Signal(range(self.n_words))
         transfer = Signal()
-        magnitudes = [abs(error) for error in self.i.p.errors]
-        word_maximum = _maximum(m, magnitudes, self.config.error_bits - 1)
-        maximum = Signal(self.config.error_bits - 1)
+        magnitude_bits = self.config.error_bits - 1
+        m.submodules.widest = widest = VectorMaximum(
+            width=magnitude_bits + 1, lanes=self.config.update.lanes, n_words=self.n_words
+        )
         m.d.comb += [
             transfer.eq(self.i.valid & self.i.ready),
             write.en.eq(transfer),
             write.addr.eq(word),
             write.data.eq(self.i.p.errors),
+            widest.valid.eq(transfer),
+            widest.last.eq(self.i.p.last),
         ]
+        for value, error in zip(widest.values, self.i.p.errors, strict=True):
+            negative = error < 0
+            m.d.comb += value.eq(Cat(negative, error[:-1] ^ negative.replicate(magnitude_bits)))
+        maximum = Signal(magnitude_bits)
+        with m.If(widest.done):
+            m.d.sync += maximum.eq(widest.maximum[1:] + widest.maximum[0])
         with m.If(transfer):
             m.d.sync += [self.scaled.eq(0), word.eq(word + 1), last_word.eq(word)]
-            with m.If((word == 0) | (word_maximum > maximum)):
-                m.d.sync += maximum.eq(word_maximum)
 
         # Scale, between load and send.
         m.d.comb += [
@@ -217,12 +228,16 @@ class Quantiser(wiring.Component):
                 m.next = "LOAD"
                 with m.If(self.i.p.last):
                     m.d.sync += word.eq(0)
-                    m.next = "DRIVE SCALE"
+                    m.next = "MAXIMUM"
 
         with m.FSM():
             # The vector comes in.
             with m.State("LOAD"):
                 load()
+            # The largest magnitude of all words is on its way.
+            with m.State("MAXIMUM"):
+                with m.If(widest.done):
+                    m.next = "DRIVE SCALE"
             # The maximum is complete: exponent of the drives, running maximum.
             with m.State("DRIVE SCALE"):
                 m.d.comb += scales.update.eq(1)
@@ -248,25 +263,12 @@ class Quantiser(wiring.Component):
         return m
 
 
-def _maximum(m: Module, values: Sequence[Value], width: int) -> Signal:
-    """The largest of the values, ``width`` bits each, by a balanced tree."""
-    level = list(values)
-    while len(level) > 1:
-        following = []
-        for a, b in zip(level[::2], level[1::2], strict=True):
-            larger = Signal(width)
-            m.d.comb += larger.eq(Mux(a > b, a, b))
-            following.append(larger)
-        level = following
-    result: Signal = level[0]
-    return result
-
-
 class _Scales(wiring.Component):
     """Exponents of one vector after the other; see :class:`Quantiser` for the formulas.
 
     ``update`` registers drive exponent and running maximum, ``finish`` in the cycle after it the
     update exponent; outputs are valid from the cycle after ``finish`` to the next ``update``.
+    ``layer`` is stable from two cycles before ``update``.
     """
 
     def __init__(self, config: Config) -> None:
@@ -293,43 +295,50 @@ class _Scales(wiring.Component):
         exponents = range(config.error_exponent_max * (n_layers - 1) + 1)
         maxima = [Signal(config.scale_bits, name=f"maximum_{k}") for k in range(n_layers)]
 
+        # Before: the layer's running maximum, decayed, and in units of the maximum to come. With
+        # E = above, decayed >= maximum << E just where decayed >> E >= maximum, so that the
+        # comparison does not wait for the shift of the maximum.
+        above_next = Signal(exponents)  # E of the next vector, unless of the output layer
+        above = Signal(exponents)
+        decayed, decayed_shifted = Signal(config.scale_bits), Signal(config.scale_bits)
+        m.d.comb += above.eq(Mux(self.layer == n_layers - 1, 0, above_next))
+        m.d.sync += decayed_shifted.eq(decayed >> above)
+        with m.Switch(self.layer):
+            for index, previous in enumerate(maxima):
+                with m.Case(index):
+                    m.d.sync += decayed.eq(previous - (previous >> config.update.decay_log2))
+
         # First cycle: drive exponent from the maximum, and the maximum that the codes go by.
         m.submodules.drive = drive = ScaleExponent(
             width=config.error_bits - 1, code_max=DRIVE_CODE_MAX
         )
-        above_next = Signal(exponents)  # E of the next vector, unless of the output layer
-        above = Signal(exponents)
-        absolute = Signal(config.scale_bits)
-        decayed = Signal(config.scale_bits)
         running = Signal(config.scale_bits)
         m.d.comb += [
             drive.maximum.eq(self.maximum),
-            above.eq(Mux(self.layer == n_layers - 1, 0, above_next)),
-            absolute.eq(self.maximum << above),
-            running.eq(absolute),
+            running.eq(self.maximum << above),
         ]
-        with m.Switch(self.layer):
-            for index, previous in enumerate(maxima):
-                with m.Case(index):
-                    m.d.comb += decayed.eq(previous - (previous >> config.update.decay_log2))
-                    with m.If(self.update):
-                        m.d.sync += previous.eq(running)
-        with m.If(self.scale_policy & (decayed > absolute)):
+        with m.If(self.scale_policy & (decayed_shifted >= self.maximum)):
             m.d.comb += running.eq(decayed)
 
-        chosen, held, length = Signal.like(running), Signal.like(above), Signal.like(drive.length)
+        chosen, held = Signal.like(running), Signal.like(above)
+        length = Signal(range(config.scale_bits + 1))  # of maximum << above
         with m.If(self.update):
             m.d.sync += [
                 self.drive_exponent.eq(drive.exponent),
                 self.zero_error.eq(self.maximum == 0),
                 above_next.eq(above + drive.exponent),
                 held.eq(above),
-                length.eq(drive.length),
+                length.eq(drive.length + above),
                 chosen.eq(running),
             ]
+            with m.Switch(self.layer):
+                for index, previous in enumerate(maxima):
+                    with m.Case(index):
+                        m.d.sync += previous.eq(running)
 
         # Second cycle: exponent of the codes. They are all zero if the maximum rounds to zero, that
-        # is if it is below half an LSB: shorter than the shift.
+        # is if it is below half an LSB: shorter than the shift. Where `held` is the exponent, the
+        # shift is 0, and nothing is shorter.
         m.submodules.code = code = ScaleExponent(width=config.scale_bits, code_max=UPDATE_CODE_MAX)
         m.d.comb += code.maximum.eq(chosen)
         exponent, shift = Signal.like(self.update_exponent), Signal.like(self.code_shift)
@@ -341,7 +350,7 @@ class _Scales(wiring.Component):
             m.d.sync += [
                 self.update_exponent.eq(exponent),
                 self.code_shift.eq(shift),
-                self.zero_codes.eq(self.zero_error | (length < shift)),
+                self.zero_codes.eq(self.zero_error | (length < code.exponent)),
             ]
         return m
 

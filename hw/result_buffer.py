@@ -1,44 +1,15 @@
 """Result buffer: outputs, predicted class and fate of an image, as a frame for the host."""
 
-from typing import NamedTuple
-
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.axi import axi4_stream_signature
 from hw.layouts import activation_word_layout
-from model.config import Config
+from hw.vector_maximum import VectorMaximum
+from model.frames import UnitSizes
 
 __all__ = ["ResultBuffer"]
-
-
-class _Candidate(NamedTuple):
-    """A value and the lane it comes from."""
-
-    value: ValueLike
-    lane: ValueLike
-
-
-def _largest(m: Module, candidates: list[_Candidate]) -> _Candidate:
-    """Comparison tree; among equals the first, so the lowest lane, wins."""
-    lanes = range(len(candidates))
-    level = 0
-    while len(candidates) > 1:
-        winners = []
-        for k, (left, right) in enumerate(zip(candidates[::2], candidates[1::2], strict=True)):
-            winner = _Candidate(
-                Signal(8, name=f"value_{level}_{k}"), Signal(lanes, name=f"lane_{level}_{k}")
-            )
-            is_right = Value.cast(right.value) > left.value
-            m.d.comb += [
-                winner.value.eq(Mux(is_right, right.value, left.value)),
-                winner.lane.eq(Mux(is_right, right.lane, left.lane)),
-            ]
-            winners.append(winner)
-        candidates = winners
-        level += 1
-    return candidates[0]
 
 
 class ResultBuffer(wiring.Component):
@@ -59,7 +30,7 @@ class ResultBuffer(wiring.Component):
 
     Parameters
     ----------
-    config : Config
+    config : UnitSizes
         The system.
 
     Members
@@ -81,7 +52,7 @@ class ResultBuffer(wiring.Component):
 
     FIRST_BEAT = 2  # from commit to the first tvalid
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: UnitSizes) -> None:
         self.config = config
         self.n_classes = config.network.layers[-1]
         self.n_words = config.rows_to_words(self.n_classes)
@@ -116,38 +87,28 @@ class ResultBuffer(wiring.Component):
         labels = Signal(data.ArrayLayout(classes, 2))
         flags = Signal(data.ArrayLayout(unsigned(2), 2))
 
-        # Cycle 0: a word is stored and its largest lane found.
+        # A word is stored, and passes the search for the largest output. That ends two cycles after
+        # the last word, in time for the frame's end; `commit` may have come in between.
         word = Signal(range(self.n_words))
         i = self.i_outputs
+        m.submodules.largest = largest = VectorMaximum(width=8, lanes=lanes, n_words=self.n_words)
         m.d.comb += [
             write_port.addr.eq(Mux(fill_bank, self.n_words, 0) + word),
             write_port.data.eq(i.payload.activations),
             write_port.en.eq(i.valid),
+            largest.values.eq(i.payload.activations),
+            largest.valid.eq(i.valid),
+            largest.last.eq(i.payload.last),
         ]
-        best = _largest(m, [_Candidate(i.payload.activations[lane], lane) for lane in range(lanes)])
-        word_valid = Signal()
-        word_bank = Signal()
-        word_first = Signal()
-        word_value = Signal(8)
-        word_class = Signal(range(self.n_words * lanes))
-        m.d.sync += word_valid.eq(i.valid)
         with m.If(i.valid):
-            m.d.sync += [
-                word.eq(Mux(i.payload.last, 0, word + 1)),
-                word_bank.eq(fill_bank),
-                word_first.eq(word == 0),
-                word_value.eq(best.value),
-                word_class.eq(Cat(best.lane, word)),
-            ]
-
-        # Cycle 1: the largest of the image so far; a later word must be larger to win. Zero lanes
-        # beyond the vector never win: they come after a real lane that is at least equal.
-        image_value = Signal(8)
-        with m.If(word_valid & (word_first | (word_value > image_value))):
-            m.d.sync += image_value.eq(word_value)
+            m.d.sync += word.eq(Mux(i.payload.last, 0, word + 1))
+        searched_bank = Signal()
+        with m.If(i.valid & i.payload.last):
+            m.d.sync += searched_bank.eq(fill_bank)
+        with m.If(largest.done):
             for bank in range(2):
-                with m.If(word_bank == bank):
-                    m.d.sync += predicted[bank].eq(word_class)
+                with m.If(searched_bank == bank):
+                    m.d.sync += predicted[bank].eq(largest.index)
 
         m.d.comb += self.ready_for_image.eq(Mux(fill_bank, ~waiting[1], ~waiting[0]))
         for bank in range(2):

@@ -43,7 +43,7 @@ HIDDEN_OPERANDS_LATENCY = 1
 ERROR_LATENCY = 2
 """ErrorUnit: from an operand word to its exact errors."""
 
-SCALED_WORD_LATENCY = 5
+SCALED_WORD_LATENCY = 7
 """Quantiser: from the last exact error word to the first scaled word."""
 
 REFRESH_ROW_CYCLES = 3

@@ -110,6 +110,9 @@ def count(config: Config, events: list[dict[str, Any]]) -> tuple[dict[Activity, 
             await ctx.tick()
             for name, value in inputs.items():
                 ctx.set(getattr(dut, name), Phase.FORWARD if name == "phase" else _none(value))
+        # The cycles until the last event is counted.
+        ctx.set(dut.phase, Phase.IDLE)
+        await ctx.tick().repeat(Counters.LATENCY - 1)
         for activity in Activity:
             value = ctx.get(dut.counters[activity])
             if value:

@@ -63,10 +63,10 @@ FAULTS = (
         r"drive|error unit",
     ),
     Fault(
-        "the smallest output wins",
+        "the class of the other bank",
         "result_buffer",
-        "Value.cast(right.value) > left.value",
-        "Value.cast(right.value) < left.value",
+        "Mux(send_bank, predicted[1], predicted[0])",
+        "Mux(send_bank, predicted[0], predicted[1])",
         r"result, predicted",
     ),
     Fault(
@@ -219,6 +219,27 @@ FAULTS = (
         r"backward product of layer 1, drive|quantiser",
     ),
     Fault(
+        "the smallest error wins",
+        "vector_maximum",
+        "right.value > left.value",
+        "right.value < left.value",
+        r"quantiser|transactions",
+    ),
+    Fault(
+        "only the last word's maximum",
+        "vector_maximum",
+        "(word == 0) | (best.value > self.maximum)",
+        "1",
+        r"quantiser|transactions",
+    ),
+    Fault(
+        "negative errors taken for large ones",
+        "quantiser",
+        "error[:-1] ^ negative.replicate(magnitude_bits)",
+        "error[:-1]",
+        r"quantiser|transactions",
+    ),
+    Fault(
         "running maximum without decay",
         "quantiser",
         "decayed.eq(previous - (previous >> config.update.decay_log2))",
@@ -235,8 +256,8 @@ FAULTS = (
     Fault(
         "half an LSB taken for zero",
         "quantiser",
-        "(length < shift)",
-        "(length <= shift)",
+        "(length < code.exponent)",
+        "(length <= code.exponent)",
         r"sequencer|transactions",
     ),
     # Update.

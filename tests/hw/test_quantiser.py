@@ -177,7 +177,7 @@ def test_dropped_vector() -> None:
         ctx.set(dut.emit, 0)
         for (_, errors), (status, _) in zip(vectors, expected, strict=True):
             await put(ctx, dut.i, words(errors, 8, "errors"))
-            await ctx.tick().repeat(4)
+            await ctx.tick().repeat(Quantiser.SCALE_LATENCY - 1)
             assert {name: ctx.get(getattr(dut, name)) for name in STATUS} == status
         ctx.set(dut.emit, 1)
         assert await get(ctx, dut.o, 1) == expected[1][1]

@@ -61,19 +61,19 @@ def test_timing() -> None:
 
 
 def test_phases_of_mca() -> None:
-    """An image of 785-250-10 that updates nothing: 273 + 7 + 140 cycles and the word of the end."""
+    """An image of 785-250-10 that updates nothing: 273 + 9 + 140 cycles and the word of the end."""
     constants = timing(mca_mlp)
     assert forward_cycles(constants, 0) == 130 + 1 + 1 + 8
     assert forward_cycles(constants, 1) == 130 + 1 + 1 + 1
-    assert error_cycles(constants, 1) == 2 + 5 + 1 - 1
+    assert error_cycles(constants, 1) == 2 + 7 + 1 - 1
     assert backward_cycles(constants, 1) == 130 + 1 + 1 + 8
 
 
 def test_scaled_words() -> None:
     """First after the latencies of error unit and quantiser, or when the codes before are gone."""
     constants = timing(mca_mlp)
-    assert scaled_end(constants, 0, 400, 0) == 399 + 2 + 5 + 8
-    assert scaled_end(constants, 0, 400, 406) == 406 + 8
+    assert scaled_end(constants, 0, 400, 0) == 399 + 2 + 7 + 8
+    assert scaled_end(constants, 0, 400, 409) == 409 + 8
     assert scaled_end(constants, 0, 400, 1000) == 1000 + 8
     # The output layer's words follow the same rule, with nothing before them.
     assert scaled_end(constants, 1, 400, 0) == 400 + error_cycles(constants, 1)
