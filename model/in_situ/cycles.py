@@ -13,8 +13,10 @@ from model.in_situ.config import InSituConfig
 from model.jit import njit
 
 __all__ = [
+    "ACCUMULATE_EMPTY",
     "ACCUMULATE_LATENCY",
     "ACTIVATION_LATENCY",
+    "DECIDE_CYCLES",
     "HIDDEN_ERROR_LATENCY",
     "READ_OUT_LATENCY",
     "SOFTMAX_LATENCY",
@@ -43,10 +45,16 @@ SOFTMAX_PASSES = 3
 """Softmax: times that every class passes through, one a cycle."""
 
 SOFTMAX_LATENCY = 4
-"""Softmax and output error: cycles besides the passes."""
+"""Softmax: cycles besides the passes."""
+
+DECIDE_CYCLES = 1
+"""Sequencer: looks whether an output error is left."""
 
 ACCUMULATE_LATENCY = 4
-"""Outer product and gradient memory: cycles of a layer besides its words."""
+"""Outer product: cycles of a layer besides its words."""
+
+ACCUMULATE_EMPTY = 3
+"""Outer product: cycles of a layer without a word."""
 
 WRITE_LATENCY = 1
 """Write phase: cycles besides its rows."""
@@ -95,8 +103,8 @@ def forward_cycles(timing: Timing) -> int:
 
 @njit
 def error_cycles(timing: Timing) -> int:
-    """Cycles of softmax and output error."""
-    return SOFTMAX_PASSES * timing.n_classes + SOFTMAX_LATENCY
+    """Cycles of softmax and output error, and of the decision what follows."""
+    return SOFTMAX_PASSES * timing.n_classes + SOFTMAX_LATENCY + DECIDE_CYCLES
 
 
 @njit
@@ -109,7 +117,8 @@ def backward_cycles(timing: Timing, layer: int) -> int:
 @njit
 def accumulate_cycles(activations: int, error_words: int) -> int:
     """Cycles of a layer's outer product with these many non-zero activations and error words."""
-    return activations * error_words + ACCUMULATE_LATENCY
+    words = activations * error_words
+    return words + ACCUMULATE_LATENCY if words > 0 else ACCUMULATE_EMPTY
 
 
 @njit

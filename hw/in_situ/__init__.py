@@ -1,0 +1,1 @@
+"""Gateware of in-situ learning on 1T1R arrays; equal to :mod:`model.in_situ`."""
