@@ -1,0 +1,1 @@
+"""Training engines as emitted Verilog in Verilator, beside their model."""

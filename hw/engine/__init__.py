@@ -1,0 +1,1 @@
+"""Gateware of all-digital training engines, the baselines of in-memory training."""

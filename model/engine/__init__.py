@@ -1,0 +1,1 @@
+"""All-digital training engines: what in-memory training is compared with, in integers."""

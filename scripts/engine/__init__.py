@@ -1,0 +1,1 @@
+"""The command's verbs for all-digital training engines."""
