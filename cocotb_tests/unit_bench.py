@@ -19,6 +19,7 @@ from cocotb_tests import probes
 from cocotb_tests.boundary import BACKWARD, FORWARD, ArrayModel, Boundary
 from cocotb_tests.checker import Checker, Mismatch, Observation, Transaction
 from cocotb_tests.exchange import finish, parameters, report
+from cocotb_tests.host_bus import HostBus
 from cocotb_tests.signals import read_signed, read_unsigned, write
 from cocotb_tests.unit_probes import UnitProbes
 from hw.layouts import pulse_request_layout
@@ -41,7 +42,7 @@ IMAGES_AHEAD = 4
 """Images given to the player beyond those done: one in work, one loaded, and some to spare."""
 
 
-class UnitBench:
+class UnitBench(HostBus):
     """Drives the unit's host side, answers at its array ports, checks every image.
 
     Parameters
@@ -59,12 +60,11 @@ class UnitBench:
     def __init__(
         self, dut: Any, config: Config, checker: Checker, arrays: tuple[ArrayModel, ...]
     ) -> None:
-        self.dut = dut
+        super().__init__(dut, register_table(config))
         self.config = config
         self.checker = checker
         self.boundary = Boundary(config, arrays)
         self.unpack = UnitProbes(config)
-        self.offsets = {register.name: register.offset for register in register_table(config)}
         self.run_settings = settings(config)
         self.images: npt.NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
         self.labels: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
@@ -99,46 +99,6 @@ class UnitBench:
             await FallingEdge(dut.clk)
         dut.rst.value = 0
         await FallingEdge(dut.clk)
-
-    async def write_register(self, name: str, value: int) -> None:
-        """One AXI4-Lite write; fails unless it is answered with OKAY."""
-        dut = self.dut
-        dut.s_axi__awaddr.value = self.offsets[name]
-        dut.s_axi__wdata.value = value & 0xFFFF_FFFF
-        dut.s_axi__wstrb.value = 0xF
-        dut.s_axi__bready.value = 1
-        waiting = [(dut.s_axi__awvalid, dut.s_axi__awready), (dut.s_axi__wvalid, dut.s_axi__wready)]
-        for valid, _ in waiting:
-            valid.value = 1
-        while waiting or not int(dut.s_axi__bvalid.value):
-            await FallingEdge(dut.clk)
-            accepted = [pair for pair in waiting if int(pair[1].value)]
-            if accepted:
-                await RisingEdge(dut.clk)
-                for valid, ready in accepted:
-                    valid.value = 0
-                    waiting.remove((valid, ready))
-        assert int(dut.s_axi__bresp.value) == 0, f"The write of {name} was refused."
-        await FallingEdge(dut.clk)
-
-    async def read_register(self, offset: int) -> int:
-        """One AXI4-Lite read; fails unless it is answered with OKAY."""
-        dut = self.dut
-        dut.s_axi__araddr.value = offset
-        dut.s_axi__arvalid.value = 1
-        dut.s_axi__rready.value = 1
-        await FallingEdge(dut.clk)
-        while not int(dut.s_axi__arready.value):
-            await FallingEdge(dut.clk)
-        await RisingEdge(dut.clk)
-        dut.s_axi__arvalid.value = 0
-        await FallingEdge(dut.clk)
-        while not int(dut.s_axi__rvalid.value):
-            await FallingEdge(dut.clk)
-        assert int(dut.s_axi__rresp.value) == 0, f"The read of 0x{offset:03X} was refused."
-        value = int(dut.s_axi__rdata.value)
-        await FallingEdge(dut.clk)
-        return value
 
     def give_images(self) -> None:
         """Keeps the player a few images ahead of the unit."""
