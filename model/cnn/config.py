@@ -496,6 +496,12 @@ class CnnConfig:
                 f"The {self.outs(layer)} outputs of layer {layer} are too many to be processed, "
                 f"one a cycle, within a product of {self.product_cycles(layer)} cycles.",
             )
+            # Every replica must be able to write a pixel while each computes its next one.
+            require(
+                self.replicas.n <= self.product_cycles(layer),
+                f"replicas.n = {self.replicas.n} is more than can be gathered within a product of "
+                f"{self.product_cycles(layer)} cycles.",
+            )
         for layer in range(self.n_conv):
             self.bands(layer)
         require(

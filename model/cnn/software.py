@@ -3,16 +3,18 @@ weights."""
 
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.cnn.config import CnnConfig
+from model.jit import njit
 
 __all__ = ["SoftwareCnn", "softmax"]
 
 Floats = NDArray[np.float32]
+Places = NDArray[np.int32]
 
 BETA1 = 0.9
 """Decay of the first moment. Source: Kingma and Ba, Adam, ICLR 2015 (their default)."""
@@ -28,37 +30,129 @@ def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def _columns(features: Floats, kernel: int, stride: int) -> Floats:
-    """Patches as :func:`model.cnn.line_buffer.patches`, of a batch: ``[n, y, x, c * k * k]``."""
-    windows = np.lib.stride_tricks.sliding_window_view(features, (kernel, kernel), axis=(1, 2))
-    chosen = windows[:, ::stride, ::stride]
-    return np.ascontiguousarray(chosen).reshape(*chosen.shape[:3], -1)
+class _Shape(NamedTuple):
+    """One convolution and its pooling, as the compiled functions take it."""
+
+    kernel: int
+    stride: int
+    pool: int
+    rows: int
+    """Rows before pooling."""
+    cols: int
+    """Columns before pooling."""
 
 
-def _scatter(columns: Floats, shape: tuple[int, ...], kernel: int, stride: int) -> Floats:
-    """The transpose of :func:`_columns`: sums patches back into ``[n, height, width, c]``."""
-    n, rows, cols, _ = columns.shape
-    patches = columns.reshape(n, rows, cols, shape[3], kernel, kernel)
-    features: Floats = np.zeros(shape, np.float32)
-    for ky in range(kernel):
-        for kx in range(kernel):
-            features[
-                :,
-                ky : ky + stride * (rows - 1) + 1 : stride,
-                kx : kx + stride * (cols - 1) + 1 : stride,
-            ] += patches[..., ky, kx]
-    return features
+@njit
+def _convolve(
+    shape: _Shape, features: Floats, weight: Floats, pooled: Floats, places: Places
+) -> None:
+    """ReLU and max-pooling of one image's convolution.
+
+    ``features``: ``[height, width, c]``; ``weight``: ``[c * k * k, outs]``; ``pooled``: ``[h, w,
+    outs]``, written; ``places``: int32, the same shape, written: which pixel ``y * cols + x`` was
+    the largest, the first of equal ones, or -1 where none is above 0.
+    """
+    outs = weight.shape[1]
+    sums = np.empty(outs, np.float32)
+    pooled[:] = 0
+    places[:] = -1
+    for y in range(shape.rows):
+        for x in range(shape.cols):
+            sums[:] = 0
+            index = 0
+            for channel in range(features.shape[2]):
+                for ky in range(shape.kernel):
+                    for kx in range(shape.kernel):
+                        value = features[y * shape.stride + ky, x * shape.stride + kx, channel]
+                        if value != 0:
+                            for out in range(outs):
+                                sums[out] += value * weight[index, out]
+                        index += 1
+            for out in range(outs):
+                if sums[out] > pooled[y // shape.pool, x // shape.pool, out]:
+                    pooled[y // shape.pool, x // shape.pool, out] = sums[out]
+                    places[y // shape.pool, x // shape.pool, out] = y * shape.cols + x
 
 
-def _windows(features: Floats, pool: int) -> Floats:
-    """A non-negative batch as pooling windows ``[n, rows, pool, cols, pool, c]``, zero-padded."""
-    n, height, width, channels = features.shape
-    rows, cols = -(-height // pool), -(-width // pool)
-    if (height, width) != (rows * pool, cols * pool):
-        padded = np.zeros((n, rows * pool, cols * pool, channels), np.float32)
-        padded[:, :height, :width] = features
-        features = padded
-    return features.reshape(n, rows, pool, cols, pool, channels)
+@njit
+def _convolve_sums(shape: _Shape, features: Floats, weight: Floats, sums: Floats) -> None:
+    """Sums of all patches of a batch, before ReLU and pooling: ``[n, rows, cols, outs]``."""
+    sums[:] = 0
+    for image in range(features.shape[0]):
+        for y in range(shape.rows):
+            for x in range(shape.cols):
+                index = 0
+                for channel in range(features.shape[3]):
+                    for ky in range(shape.kernel):
+                        for kx in range(shape.kernel):
+                            top, left = y * shape.stride + ky, x * shape.stride + kx
+                            value = features[image, top, left, channel]
+                            for out in range(weight.shape[1]):
+                                sums[image, y, x, out] += value * weight[index, out]
+                            index += 1
+
+
+@njit
+def _convolve_back(
+    shape: _Shape,
+    features: Floats,
+    weight: Floats,
+    places: Places,
+    delta: Floats,
+    gradient: Floats,
+    back: Floats,
+) -> None:
+    """Adds one image's gradients: to ``gradient`` of the weights, to ``back`` of the input map.
+
+    ``delta``: ``[h, w, outs]``, of the pooled outputs. Only the largest pixel of a window counts.
+    ``back`` may be empty: then nobody asks for it.
+    """
+    for row in range(places.shape[0]):
+        for col in range(places.shape[1]):
+            for out in range(places.shape[2]):
+                place, slope = places[row, col, out], delta[row, col, out]
+                if place < 0 or slope == 0:
+                    continue
+                top, left = place // shape.cols * shape.stride, place % shape.cols * shape.stride
+                index = 0
+                for channel in range(features.shape[2]):
+                    for ky in range(shape.kernel):
+                        for kx in range(shape.kernel):
+                            value = features[top + ky, left + kx, channel]
+                            gradient[index, out] += slope * value
+                            if back.size:
+                                back[top + ky, left + kx, channel] += slope * weight[index, out]
+                            index += 1
+
+
+@njit
+def _convolve_images(
+    shape: _Shape, features: Floats, weight: Floats, pooled: Floats, places: Places
+) -> None:
+    for image in range(features.shape[0]):
+        _convolve(shape, features[image], weight, pooled[image], places[image])
+
+
+@njit
+def _convolve_images_back(
+    shape: _Shape,
+    features: Floats,
+    weight: Floats,
+    places: Places,
+    delta: Floats,
+    gradient: Floats,
+    back: Floats,
+) -> None:
+    for image in range(features.shape[0]):
+        _convolve_back(
+            shape,
+            features[image],
+            weight,
+            places[image],
+            delta[image],
+            gradient,
+            back[image],
+        )
 
 
 class SoftwareCnn:
@@ -103,20 +197,43 @@ class SoftwareCnn:
         shape = (len(images), network.height, network.width, network.channels)
         return images.reshape(shape).astype(np.float32) / np.float32(255)
 
-    def feature_maps(self, inputs: Floats, weights: list[Floats] | None = None) -> list[Floats]:
-        """The input and every pooled feature map ``[n, height, width, c]``."""
+    def _shape(self, layer: int) -> _Shape:
         network = self.config.network
-        maps = [inputs]
-        for layer, weight in enumerate((weights or self.weights)[:-1]):
-            columns = _columns(maps[-1], network.kernels[layer], network.strides[layer])
-            active = np.maximum(columns @ weight, np.float32(0))
-            maps.append(_windows(active, network.pools[layer]).max(axis=(2, 4)))
-        return maps
+        rows, cols, _ = self.config.conv_shape(layer)
+        return _Shape(
+            network.kernels[layer], network.strides[layer], network.pools[layer], rows, cols
+        )
+
+    def _forward(self, inputs: Floats, weights: list[Floats]) -> tuple[list[Floats], list[Places]]:
+        maps, places = [inputs], []
+        for layer, weight in enumerate(weights[:-1]):
+            shape = (len(inputs), *self.config.out_shape(layer))
+            pooled, largest = np.empty(shape, np.float32), np.empty(shape, np.int32)
+            _convolve_images(self._shape(layer), maps[-1], weight, pooled, largest)
+            maps.append(pooled)
+            places.append(largest)
+        return maps, places
+
+    def sums(self, layer: int, features: Floats) -> Floats:
+        """A convolution before ReLU and pooling: ``[n, rows, cols, outs]`` of ``[n, h, w, c]``."""
+        sums = np.empty((len(features), *self.config.conv_shape(layer)), np.float32)
+        _convolve_sums(self._shape(layer), features, self.weights[layer], sums)
+        return sums
+
+    def pooled(self, layer: int, features: Floats) -> Floats:
+        """A convolution after ReLU and pooling: ``[n, h, w, outs]``."""
+        shape = (len(features), *self.config.out_shape(layer))
+        pooled = np.empty(shape, np.float32)
+        _convolve_images(
+            self._shape(layer), features, self.weights[layer], pooled, np.empty(shape, np.int32)
+        )
+        return pooled
 
     def logits(self, inputs: Floats, weights: list[Floats] | None = None) -> Floats:
-        """float32 ``[n, classes]``."""
-        features = self.feature_maps(inputs, weights)[-1]
-        return np.asarray(features.reshape(len(inputs), -1) @ (weights or self.weights)[-1])
+        """float32 ``[n, classes]`` of :meth:`inputs`; other weights may be given."""
+        weights = self.weights if weights is None else weights
+        features = self._forward(inputs, weights)[0][-1]
+        return np.asarray(features.reshape(len(inputs), -1) @ weights[-1])
 
     def classify(
         self, images: NDArray[np.uint8], weights: list[Floats] | None = None
@@ -143,40 +260,31 @@ class SoftwareCnn:
         self, inputs: Floats, labels: NDArray[np.uint8], weights: list[Floats]
     ) -> tuple[list[Floats], float]:
         """Gradients of the mean loss with respect to the weights, and the loss."""
-        network, n = self.config.network, len(inputs)
-        kept = []
-        features = inputs
-        for layer, weight in enumerate(weights[:-1]):
-            columns = _columns(features, network.kernels[layer], network.strides[layer])
-            active = np.maximum(columns @ weight, np.float32(0))
-            windows = _windows(active, network.pools[layer])
-            pooled = windows.max(axis=(2, 4), keepdims=True)
-            kept.append((features.shape, columns, active.shape, windows, pooled))
-            features = pooled[:, :, 0, :, 0]
-        flat = features.reshape(n, -1)
+        n = len(inputs)
+        maps, places = self._forward(inputs, weights)
+        flat = maps[-1].reshape(n, -1)
         chances = softmax(flat @ weights[-1]).astype(np.float32)
         loss = -float(np.mean(np.log(chances[np.arange(n), labels] + 1e-12)))
         delta = chances / np.float32(n)
         delta[np.arange(n), labels] -= np.float32(1 / n)
         result = [np.asarray(flat.T @ delta)]
-        back = (delta @ weights[-1].T).reshape(features.shape)
+        back: Floats = np.ascontiguousarray(delta @ weights[-1].T).reshape(maps[-1].shape)
         for layer in range(len(weights) - 2, -1, -1):
-            shape, columns, active_shape, windows, pooled = kept[layer]
-            # The gradient goes to the largest pixel of a window; none where all are zero.
-            mask = (windows == pooled) & (pooled > 0)
-            spread = (mask * back[:, :, None, :, None]).reshape(
-                n, windows.shape[1] * windows.shape[2], -1, active_shape[3]
+            gradient: Floats = np.zeros(weights[layer].shape, np.float32)
+            # The image itself needs no gradient: an empty map an image says so.
+            shape = maps[layer].shape if layer else (n, 0, 0, 0)
+            below: Floats = np.zeros(shape, np.float32)
+            _convolve_images_back(
+                self._shape(layer),
+                maps[layer],
+                weights[layer],
+                places[layer],
+                back,
+                gradient,
+                below,
             )
-            spread = np.ascontiguousarray(spread[:, : active_shape[1], : active_shape[2]])
-            flat_delta = spread.reshape(-1, active_shape[3])
-            result.append(np.asarray(columns.reshape(len(flat_delta), -1).T @ flat_delta))
-            if layer:
-                back = _scatter(
-                    (flat_delta @ weights[layer].T).reshape(columns.shape),
-                    shape,
-                    network.kernels[layer],
-                    network.strides[layer],
-                )
+            result.append(gradient)
+            back = below
         return result[::-1], loss
 
     def train_batch(
