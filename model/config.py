@@ -210,6 +210,12 @@ class UpdateConfig:
     lanes: int = 32
     """Words of activations processed in one cycle; the width of every internal stream."""
 
+    strip_columns: int = 0
+    """Columns of the vertical strips in which the host sends an image, each strip row by row; 0
+    sends the whole image row by row. A word of lanes is then a block of pixels rather than a line:
+    about square, it is dark as a whole more often, and dark words cost the update nothing. A fully
+    connected layer does not mind the order of its inputs."""
+
     chi_bits: int = 32
     """Bits of one accumulator word per weight. Source: Nandakumar 2020, 32-bit chi memory."""
 
@@ -241,6 +247,7 @@ class UpdateConfig:
             4 <= self.lanes <= 128 and self.lanes & (self.lanes - 1) == 0,
             f"update.lanes must be a power of two between 4 and 128, not {self.lanes}.",
         )
+        require_range("update", "strip_columns", self.strip_columns, 0, 256)
         require_range("update", "chi_bits", self.chi_bits, 8, 32)
         require_range("update", "epsilon_log2", self.epsilon_log2, 2, self.chi_bits - 4)
         require(

@@ -1,4 +1,4 @@
-"""How images reach a network that is not as wide as they are."""
+"""How images reach a network: cut to its width, and in the order of the host's strips."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.config import Config, ConfigError
 from model.datasets import Dataset
 
-__all__ = ["adapt", "grid", "resample"]
+__all__ = ["adapt", "grid", "resample", "strip_order"]
 
 BOX = 20
 """Digits of MNIST were normalised to fit a box of 20 x 20 pixels, then centred in 28 x 28 by their
@@ -77,11 +77,22 @@ def resample(images: NDArray[np.uint8], n_inputs: int) -> NDArray[np.uint8]:
     return result
 
 
+def strip_order(rows: int, columns: int, strip_columns: int) -> NDArray[np.int64]:
+    """Where each input of the network lies in a picture: int64 ``[rows * columns]``, a permutation.
+
+    Vertical strips of ``strip_columns`` columns from left to right, the last one narrower where
+    they do not divide the picture; each row by row. 0 takes the whole picture as one strip.
+    """
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    return np.lexsort((column, row, column // (strip_columns or columns)))
+
+
 def adapt(config: Config, dataset: Dataset) -> Dataset:
     """The data set as the network of a configuration takes it; itself where it fits already.
 
-    Images of another size are :func:`resample`-d. Where the network has fewer classes than the data
-    set, class c counts as class ``c mod n_classes``, so that every image stays in use.
+    Images of another size are :func:`resample`-d; all are sent in the :func:`strip_order` of
+    ``update.strip_columns``. Where the network has fewer classes than the data set, class c counts
+    as class ``c mod n_classes``, so that every image stays in use.
 
     Raises
     ------
@@ -94,10 +105,22 @@ def adapt(config: Config, dataset: Dataset) -> Dataset:
         train_labels, test_labels = (
             labels % np.uint8(n_classes) for labels in (train_labels, test_labels)
         )
+    train_images, test_images = (
+        _in_strips(resample(images, n_inputs), config.update.strip_columns)
+        for images in (dataset.train_images, dataset.test_images)
+    )
     return replace(
         dataset,
-        train_images=resample(dataset.train_images, n_inputs),
+        train_images=train_images,
         train_labels=train_labels,
-        test_images=resample(dataset.test_images, n_inputs),
+        test_images=test_images,
         test_labels=test_labels,
     )
+
+
+def _in_strips(images: NDArray[np.uint8], strip_columns: int) -> NDArray[np.uint8]:
+    if strip_columns == 0:
+        return images
+    n_inputs = images.shape[1]
+    rows, columns = grid(n_inputs, n_inputs)
+    return np.ascontiguousarray(images[:, strip_order(rows, columns, strip_columns)])
