@@ -1,7 +1,7 @@
 """Co-simulation of a configuration: emit, build, run beside the model, summarise."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cocotb_tests import simulator
+from cocotb_tests.simulator import Simulation
 from cocotb_tests.toolchain import find_toolchain
 from cocotb_tests.unit_probes import probes
 from hw.verilog import emit
 from model.activity import PHASES
 from model.checkpoint import CheckpointError, check_config, read_checkpoint
 from model.config import Config, to_toml
+from model.settings import System
 
-__all__ = ["CosimResult", "cosimulate"]
+__all__ = ["STATE_FILE", "CosimResult", "can_go_on", "cosimulate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,47 @@ class CosimResult:
     waves: str | None
     """Where the waveform is."""
 
+    @classmethod
+    def of_run(
+        cls,
+        found: Mapping[str, Any],
+        *,
+        config: str,
+        phases: Sequence[str],
+        warm_up: int,
+        simulation: Simulation,
+        run_dir: Path | None,
+    ) -> "CosimResult":
+        """From what the bench of a unit with these phases reports.
+
+        ``warm_up``: so many images at the start are left out of the cycle statistics; ``run_dir``:
+        where the waveform is.
+        """
+        done = max(1, found["images"])
+        cycles = np.array(found["cycles"], dtype=np.int64).reshape(-1, len(phases))[warm_up:]
+        if len(cycles) == 0:
+            cycles = np.zeros((1, len(phases)), dtype=np.int64)
+        return cls(
+            config=config,
+            images=found["images"],
+            mismatches=int(found["mismatch"] is not None),
+            mismatch=found["mismatch"],
+            compared=found["compared"],
+            cycles_per_image={
+                "mean": float(cycles.sum(axis=1).mean()),
+                "max": int(cycles.sum(axis=1).max()),
+                "by_phase": dict(zip(phases, cycles.mean(axis=0).tolist(), strict=True)),
+            },
+            accuracy=found["correct"] / done,
+            images_per_second=found["images"] / found["seconds"],
+            images_per_cpu_second=found["images"] / found["cpu_seconds"],
+            verilator_cycles_per_second=found["simulated_cycles"] / found["seconds"],
+            simulator=simulation.simulator,
+            build_seconds=simulation.seconds,
+            counters=found["counters"],
+            waves=str(run_dir / "dump.vcd") if run_dir is not None else None,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
@@ -58,9 +101,9 @@ STATE_FILE = "cosim_run.npz"
 """State of a run under way, beside the Verilog."""
 
 
-def _can_go_on(
+def can_go_on(
     state: Path,
-    config: Config,
+    config: System,
     header: Mapping[str, Any],
     n_images: int,
     on_message: Callable[[str], None] | None,
@@ -160,7 +203,7 @@ def cosimulate(
         "config": to_toml(config),
         "run": {"seed": seed, "train": train, **(identity or {})},
     }
-    going_on = resume and _can_go_on(state, config, header, len(images), on_message)
+    going_on = resume and can_go_on(state, config, header, len(images), on_message)
     with tempfile.TemporaryDirectory(prefix="mixbar-") as name:
         path = Path(name) / "images.npz"
         np.savez(path, images=images, labels=labels)
@@ -185,27 +228,11 @@ def cosimulate(
         )
     if not waves:
         state.unlink(missing_ok=True)
-    done = max(1, found["images"])
-    cycles = np.array(found["cycles"], dtype=np.int64).reshape(-1, len(PHASES))[warm_up:]
-    if len(cycles) == 0:
-        cycles = np.zeros((1, len(PHASES)), dtype=np.int64)
-    return CosimResult(
+    return CosimResult.of_run(
+        found,
         config=config.name,
-        images=found["images"],
-        mismatches=int(found["mismatch"] is not None),
-        mismatch=found["mismatch"],
-        compared=found["compared"],
-        cycles_per_image={
-            "mean": float(cycles.sum(axis=1).mean()),
-            "max": int(cycles.sum(axis=1).max()),
-            "by_phase": dict(zip(PHASES, cycles.mean(axis=0).tolist(), strict=True)),
-        },
-        accuracy=found["correct"] / done,
-        images_per_second=found["images"] / found["seconds"],
-        images_per_cpu_second=found["images"] / found["cpu_seconds"],
-        verilator_cycles_per_second=found["simulated_cycles"] / found["seconds"],
-        simulator=simulation.simulator,
-        build_seconds=simulation.seconds,
-        counters=found["counters"],
-        waves=str(run_dir / "dump.vcd") if run_dir is not None else None,
+        phases=PHASES,
+        warm_up=warm_up,
+        simulation=simulation,
+        run_dir=run_dir,
     )

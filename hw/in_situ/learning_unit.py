@@ -406,9 +406,7 @@ class LearningUnit(wiring.Component):
             image.clear.eq(host.rewind),
             forward.values.eq(activations.p.activations),
             forward.valid.eq(activations.valid),
-            forward.commit.eq(
-                is_product & (sequencer.phase == Phase.FORWARD) & (sequencer.layer != 0)
-            ),
+            forward.commit.eq(is_product & is_hidden),
             # Both passes together: the first drives some of the errors, the second the others.
             backward.values.eq(self.errors.p.errors),
             backward.valid.eq(self.errors.valid & (sequencer.error_layer != 0)),
