@@ -22,6 +22,7 @@ __all__ = [
     "Register",
     "check_table",
     "register_table",
+    "table_to_c_header",
     "to_c_header",
     "to_markdown",
 ]
@@ -377,9 +378,14 @@ def check_table(registers: Iterable[Register]) -> None:
 
 def to_c_header(config: Config) -> str:
     """The table as a C header (C99): byte offsets, masks, shifts, resets, names of values."""
-    guard = f"MIXBAR_{config.name.upper()}_REGISTERS_H"
+    return table_to_c_header(config.name, register_table(config))
+
+
+def table_to_c_header(configuration: str, registers: Iterable[Register]) -> str:
+    """As :func:`to_c_header`, for any table; ``configuration``: its name."""
+    guard = f"MIXBAR_{configuration.upper()}_REGISTERS_H"
     lines = [
-        f"/* Registers of the mixbar digital unit, configuration {config.name}. Generated. */",
+        f"/* Registers of the mixbar digital unit, configuration {configuration}. Generated. */",
         f"#ifndef {guard}",
         f"#define {guard}",
     ]
@@ -387,7 +393,7 @@ def to_c_header(config: Config) -> str:
     def define(name: str, value: str) -> None:
         lines.append(f"#define MIXBAR_{name} {value}")
 
-    for register in register_table(config):
+    for register in registers:
         lines += ["", f"/* {register.meaning} ({_access_text(register.access)}) */"]
         define(f"{register.name}_OFFSET", f"0x{register.offset:03X}u")
         if register.width == 64:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cocotb_tests.cosim import CosimResult
     from model.config import Config
 
-__all__ = ["cosim", "training_order"]
+__all__ = ["cosim", "describe", "training_order"]
 
 ImagesOption = Annotated[int, typer.Option("--images", min=1, help="How many images to show.")]
 WarmUpOption = Annotated[
@@ -135,7 +135,7 @@ def cosim(
         record = {**dataclasses.asdict(found), "seed": seed, "data": dataset.name}
         path = out / settings.name / "cosim.json"
         cli.write(path, json_module.dumps(record, allow_nan=False, indent=1) + "\n")
-        result.set({**record, "files": [path]}, _describe(found, path))
+        result.set({**record, "files": [path]}, describe(found, path))
     if found.mismatch is not None:
         raise cli.FailureError(
             f"{found.mismatch['text']} Replay: mixbar cosim {config} --images "
@@ -143,7 +143,8 @@ def cosim(
         )
 
 
-def _describe(found: "CosimResult", path: Path) -> str:
+def describe(found: "CosimResult", path: Path) -> str:
+    """The result in lines for a person; ``path``: where it was written."""
     compared = ", ".join(f"{count} {name}" for name, count in found.compared.items())
     cycles = found.cycles_per_image
     phases = ", ".join(f"{name} {mean:.1f}" for name, mean in cycles["by_phase"].items())
