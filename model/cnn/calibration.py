@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.cnn.config import CnnConfig
+from model.cnn.config import INPUT_BITS, UNITS_PER_US, CnnConfig
 from model.cnn.convolver import Requantisation, convolve_accumulators
 from model.cnn.crossbar import LayerArrays
 from model.cnn.inference_unit import InferenceUnit
@@ -83,7 +83,7 @@ def _adc_lsb(config: CnnConfig, quantile_units: int) -> int:
 
 def _histogram(config: CnnConfig, layer: int) -> NDArray[np.int64]:
     largest = config.chunk_inputs(layer) * config.device.g_max_us
-    return np.zeros(int(largest * 1024) // BIN_UNITS + 2, np.int64)
+    return np.zeros(int(largest * UNITS_PER_US) // BIN_UNITS + 2, np.int64)
 
 
 def fixed_point(config: CnnConfig, gains: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:
@@ -110,6 +110,15 @@ def _activation_scale(outputs: NDArray[np.float32]) -> float:
         return float(np.mean((codes * np.float32(scale / 255) - positive) ** 2))
 
     return min((largest * k / 20 for k in range(8, 21)), key=error)
+
+
+def _real_lsb(
+    config: CnnConfig, lsb: int, weights: LayerWeights, in_scale: float
+) -> NDArray[np.float64]:
+    """One accumulator LSB of each output as a real number: an ADC code at one input LSB."""
+    span_us = config.device.level_us * config.device.level_max
+    weight = lsb / UNITS_PER_US / span_us * weights.clips
+    return np.asarray(weight * in_scale / (2**INPUT_BITS - 1))
 
 
 def _accumulators(
@@ -147,7 +156,7 @@ def calibrate(
     software: SoftwareCnn,
     weights: Sequence[LayerWeights],
     images: NDArray[np.uint8],
-) -> None:
+) -> float:
     """Sets the ADC's LSB of every layer and the requantisation of every replica.
 
     Layer by layer, each fed by the calibrated layers below: the LSB covers
@@ -157,10 +166,11 @@ def calibrate(
     are instead those that bring the accumulators of the written arrays closest to the software's
     sums.
 
-    ``images``: training images uint8 ``[n, pixels]``.
+    ``images``: training images uint8 ``[n, pixels]``. Returns the logit of one accumulator LSB of
+    the fully connected layer, for the softmax of hybrid training.
     """
     config, network = unit.config, unit.config.network
-    device, n = config.device, config.replicas.n
+    n = config.replicas.n
     floats = software.inputs(images)
     maps = [unit.as_maps(images)] * n
     in_scale = 1.0
@@ -180,9 +190,7 @@ def calibrate(
         wanted = software.sums(layer, floats).reshape(-1, config.outs(layer))
         pooled = software.pooled(layer, floats)
         scale = _activation_scale(pooled)
-        # One accumulator LSB as a real number: lsb of conductance at an input LSB.
-        unit_weight = weights[layer].clips / (device.level_us * device.level_max)
-        nominal = lsb / 1024 * unit_weight * in_scale / 255
+        nominal = _real_lsb(config, lsb, weights[layer], in_scale)
         for replica in range(n):
             arrays = unit.replicas[replica][layer]
             arrays.lsb = lsb
@@ -208,3 +216,4 @@ def calibrate(
     unit.fully_connected.lsb = _adc_lsb(
         config, sum_quantile(counts, config.quantisation.adc_quantile)
     )
+    return float(_real_lsb(config, unit.fully_connected.lsb, weights[-1], in_scale)[0])
