@@ -23,6 +23,7 @@ __all__ = [
     "MemoryProbe",
     "Player",
     "Probe",
+    "Responder",
     "write_bench",
 ]
 
@@ -133,7 +134,41 @@ class Latch:
     """Port that carries it."""
 
 
-Instrument = Probe | MemoryProbe | Player | Loader | Latch
+@dataclass(frozen=True, kw_only=True)
+class Responder:
+    """Answers the unit in compiled code, so that an array that is asked in every few cycles need
+    not wake Python.
+
+    At every rising clock edge at which the strobe is high, ``source`` computes an answer from the
+    fields and from a table that Python gave; it drives the port from ``latency`` cycles after the
+    strobe's until the next answer does. Zero before the first. Each call of
+    :func:`cocotb_tests.probes.give` replaces the table.
+    """
+
+    name: str
+    """An identifier."""
+
+    strobe: str
+    """The condition, in Verilog as seen from the bench."""
+
+    fields: tuple[Field, ...]
+    """What the answer depends on, as in a :class:`Probe`."""
+
+    port: str
+    """Input of the unit that carries the answer."""
+
+    latency: int
+    """Cycles from the strobe to the answer, at least 1. Strobes come no closer."""
+
+    table_words: int
+    """Words of the table; one record."""
+
+    source: str
+    """Body of a C++ function of ``const std::uint32_t* fields`` and ``const std::uint32_t* table``
+    that writes ``std::uint32_t* answer``, which is zero when it begins."""
+
+
+Instrument = Probe | MemoryProbe | Player | Loader | Latch | Responder
 """What a bench can hold beside the unit."""
 
 
@@ -161,6 +196,8 @@ def _record_words(probe: Instrument, widths: Mapping[str, int]) -> int:
             return sum(_words(target.width) for target in probe.targets)
         case Latch():
             return _words(widths[probe.port])
+        case Responder():
+            return probe.table_words
         case Probe():
             return sum(_words(field.width) for field in probe.fields)
 
@@ -230,6 +267,37 @@ def _latch_verilog(latch: Latch, index: int, bits: int, width: int) -> list[str]
     ]
 
 
+def _responder_verilog(responder: Responder, index: int, width: int) -> list[str]:
+    function = f"mixbar_respond_{index}"
+    bits = sum(_words(field.width) for field in responder.fields) * WORD_BITS
+    answer_bits = _words(width) * WORD_BITS
+    delay = responder.latency - 1
+    # The answer waits until the one before has been on the port for its time.
+    release = f"due_{index}[{delay - 1}]" if delay else responder.strobe
+    following = f"next_{index}" if delay else f"answer[{width - 1}:0]"
+    shift = []
+    if delay:
+        older = f"due_{index}[{delay - 2}:0], " if delay > 1 else ""
+        shift = [f"    due_{index} <= {{{older}{responder.strobe}}};"]
+    return [
+        f'  import "DPI-C" function void {function}(input bit [{bits - 1}:0] fields, '
+        f"output bit [{answer_bits - 1}:0] answer);",
+        f"  reg {_range(width)}answer_{index} = {width}'d0;",
+        f"  reg {_range(width)}next_{index} = {width}'d0;",
+        *([f"  reg [{delay - 1}:0] due_{index} = {delay}'d0;"] if delay else []),
+        f"  assign \\{responder.port} = answer_{index};",
+        "  always @(posedge clk) begin",
+        f"    bit [{answer_bits - 1}:0] answer;",
+        f"    if ({responder.strobe}) begin",
+        f"      {function}({_record(responder.fields)}, answer);",
+        f"      next_{index} <= answer[{width - 1}:0];",
+        "    end",
+        *shift,
+        f"    if ({release}) answer_{index} <= {following};",
+        "  end",
+    ]
+
+
 def _range(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
@@ -244,7 +312,7 @@ def _played(probes: Sequence[Instrument]) -> set[str]:
     """The unit's ports that players and latches drive."""
     players = [probe for probe in probes if isinstance(probe, Player)]
     played = {port for player in players for port in (player.valid, *player.data)}
-    return played | {probe.port for probe in probes if isinstance(probe, Latch)}
+    return played | {probe.port for probe in probes if isinstance(probe, Latch | Responder)}
 
 
 def _bench_verilog(top: str, ports: Sequence[Port], probes: Sequence[Instrument]) -> str:
@@ -287,6 +355,9 @@ def _bench_verilog(top: str, ports: Sequence[Port], probes: Sequence[Instrument]
                 continue
             case Latch():
                 lines += _latch_verilog(probe, index, bits, widths[probe.port])
+                continue
+            case Responder():
+                lines += _responder_verilog(probe, index, widths[probe.port])
                 continue
         lines.append(f'  import "DPI-C" function void {function}(input bit [{bits - 1}:0] record);')
         if isinstance(probe, MemoryProbe):
@@ -380,6 +451,23 @@ void mixbar_probe_give(int probe, const std::uint32_t* words, std::uint64_t n) {
 """
 
 
+def _responder_cpp(responder: Responder, index: int, n_words: int) -> str:
+    size = responder.table_words
+    return f"""\
+static void respond_{index}(
+    const std::uint32_t* fields, const std::uint32_t* table, std::uint32_t* answer) {{
+{responder.source}
+}}
+void mixbar_respond_{index}(const svBitVecVal* fields, svBitVecVal* answer) {{
+  std::vector<std::uint32_t>& data = probes[{index}].data;
+  // Only the table that was given last counts.
+  if (data.size() > {size}) data.erase(data.begin(), data.end() - {size});
+  std::memset(answer, 0, {4 * n_words});
+  if (data.size() == {size}) respond_{index}(fields, data.data(), answer);
+}}
+"""
+
+
 def _probes_cpp(probes: Sequence[Instrument], widths: Mapping[str, int]) -> str:
     # An empty table is not C++: the sentinel has a name that no probe can have.
     rows = [
@@ -388,7 +476,9 @@ def _probes_cpp(probes: Sequence[Instrument], widths: Mapping[str, int]) -> str:
     rows.append('    {"", 0, {}, 0},\n')
     text = _PROBES_HEAD % "".join(rows)
     for index, probe in enumerate(probes):
-        if isinstance(probe, Player | Loader | Latch):
+        if isinstance(probe, Responder):
+            text += _responder_cpp(probe, index, _words(widths[probe.port]))
+        elif isinstance(probe, Player | Loader | Latch):
             text += (
                 f"svBit mixbar_probe_pop_{index}(svBitVecVal* record) "
                 f"{{ return pop(probes[{index}], record); }}\n"

@@ -34,6 +34,8 @@ class BitSerialReadOut(wiring.Component):
         With ``held``: weight of the phase's bit; the phase is the last of a product.
     slot : ``Out``, codes : ``In``
         Of the array, see :func:`hw.cnn.layouts.array_signature`.
+    sampled : ``Out(1)``
+        Strobe in the cycle in which the last lines of a phase are sampled.
     o : ``Out(stream)`` of :func:`hw.cnn.layouts.sums_layout`
         Never stalls.
     """
@@ -51,6 +53,7 @@ class BitSerialReadOut(wiring.Component):
                 "last": In(1),
                 "slot": array["slot"],
                 "codes": array["codes"],
+                "sampled": Out(1),
                 "o": Out(stream.Signature(sums_layout(config, layer), always_ready=True)),
             }
         )
@@ -66,6 +69,7 @@ class BitSerialReadOut(wiring.Component):
         m.d.comb += [
             sample.eq(running & (cycle == array.conversion_cycles - 1)),
             last_slot.eq(self.slot == array.lines_per_adc - 1),
+            self.sampled.eq(sample & last_slot),
         ]
         with m.If(running):
             m.d.sync += cycle.eq(Mux(sample, 0, cycle + 1))
@@ -75,7 +79,7 @@ class BitSerialReadOut(wiring.Component):
                 m.d.sync += running.eq(0)
         with m.If(self.held):
             m.d.sync += [running.eq(1), bit.eq(self.bit), last.eq(self.last)]
-        m.d.sync += self.o.valid.eq(sample & last_slot & last)
+        m.d.sync += self.o.valid.eq(self.sampled & last)
 
         # One adder an output; the next product begins from zero in the cycle in which the sums of
         # this one are shown.

@@ -1,0 +1,1 @@
+"""Co-simulation of the convolutional network on RRAM arrays."""

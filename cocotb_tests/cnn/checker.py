@@ -1,0 +1,244 @@
+"""Compares what the inference unit did with one image, or one write, with what the model does."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cocotb_tests.checker import Mismatch
+from cocotb_tests.cnn.expected import ExpectedUnit
+from cocotb_tests.cnn.unit_probes import ArrayRecords, array_places
+from hw.cnn.counters import counter_names
+from hw.cnn.layouts import PulseKind
+from model.cnn.config import CnnConfig, ReplicaMode
+from model.cnn.cycles import convolution_cycles, fully_connected_cycles, write_cycles
+from model.cnn.inference_unit import InferenceUnit
+from model.cnn.write_verify import Decision
+
+__all__ = ["CnnChecker", "ImageRecords", "WriteCommand", "WriteRecords"]
+
+WRITE_START = 1
+"""From the transfer of a write command to its first read, or to the result of an empty one."""
+
+
+@dataclass(frozen=True)
+class ImageRecords:
+    """What a bench saw of one image."""
+
+    arrays: dict[int, ArrayRecords]
+    """By number; only those that worked on the image."""
+    pooled: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+    """For each convolution addresses and pixels."""
+    predicted: int
+    scores: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class WriteCommand:
+    """A row of devices to be written."""
+
+    array: int
+    chunk: int
+    input: int
+    targets: npt.NDArray[Any]
+    enables: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class WriteRecords:
+    """What a bench saw of one write command."""
+
+    pulses: list[dict[str, Any]]
+    """Requests, in order."""
+    result: dict[str, Any]
+    cycles: int
+    """From the command's transfer to the result's."""
+
+
+class CnnChecker:
+    """The model beside the gateware.
+
+    Parameters
+    ----------
+    unit
+        Model of the same devices as on the far side of the boundary; writes change it.
+
+    Attributes
+    ----------
+    compared : dict[str, int]
+        How many values of each kind were equal so far.
+    """
+
+    def __init__(self, unit: InferenceUnit) -> None:
+        self.unit = unit
+        self.config: CnnConfig = unit.config
+        self.expected = ExpectedUnit(unit)
+        self.places = array_places(self.config)
+        self.images = 0
+        self.writes = 0
+        self.counters: npt.NDArray[np.int64] | None = None
+        self.compared = dict.fromkeys(
+            (
+                "adc_codes",
+                "partial_sums",
+                "activations",
+                "classes",
+                "cycles",
+                "pulses",
+                "written_rows",
+            ),
+            0,
+        )
+
+    def _equal(self, block: str, expected: Any, got: Any, kind: str | None = None) -> None:
+        expected, got = np.asarray(expected), np.asarray(got)
+        if expected.shape != got.shape:
+            raise Mismatch(self.images, block, "number of values", expected.shape, got.shape)
+        if not np.array_equal(expected, got):
+            place = tuple(int(k) for k in np.argwhere(expected != got)[0])
+            raise Mismatch(
+                self.images, block, f"value {place}", expected[place].item(), got[place].item()
+            )
+        if kind is not None:
+            self.compared[kind] += expected.size
+
+    def replica_of(self, image: int) -> int | None:
+        """Which replica computes an image; None for all."""
+        if self.config.replicas.mode is ReplicaMode.IMAGES:
+            return image % self.config.replicas.n
+        return None
+
+    def patches_of(self, image: int) -> dict[int, int]:
+        """How many patches an image has at each array that works on it."""
+        config, own = self.config, self.replica_of(image)
+        counts = {}
+        for index, (replica, layer) in self.places.items():
+            if layer == config.n_conv:
+                counts[index] = 1
+                continue
+            width = config.conv_shape(layer)[1]
+            if own is None:
+                counts[index] = config.bands(layer)[replica].conv_rows * width
+            elif replica == own:
+                counts[index] = config.bands(layer)[0].conv_rows * width
+        return counts
+
+    def check_image(self, image: npt.NDArray[np.uint8], seen: ImageRecords) -> None:
+        """Compares everything of the next image.
+
+        Raises
+        ------
+        Mismatch
+            At the first difference.
+        """
+        config = self.config
+        own = self.replica_of(self.images)
+        trace = self.expected.trace(image, own)
+        for index, records in seen.arrays.items():
+            replica, layer = self.places[index]
+            whole = trace.layers[layer]
+            mine = whole.replicas == (replica if layer < config.n_conv else 0)
+            name = f"array {index} (replica {replica}, layer {layer})"
+            shape = whole.drives[mine].shape
+            steps = np.broadcast_to(np.arange(shape[1])[:, None], shape[:3])
+            self._equal(f"{name}, step", steps.reshape(-1), records.steps)
+            drives = whole.drives[mine].reshape(-1, *shape[3:])
+            self._equal(f"{name}, drive", drives, records.drives)
+            codes = whole.codes[mine]
+            codes = codes.reshape(-1, *codes.shape[3:])
+            self._equal(f"{name}, codes", codes, records.codes, "adc_codes")
+            sums = whole.accumulators[mine]
+            self._equal(f"{name}, sums", sums, records.sums, "partial_sums")
+            if layer < config.n_conv:
+                activations = whole.activations[mine]
+                self._equal(f"{name}, activations", activations, records.activations, "activations")
+        for layer, (addresses, pixels) in enumerate(seen.pooled):
+            expected = trace.layers[layer].pooled
+            order = np.argsort(addresses, kind="stable")
+            self._equal(f"pooled map {layer}, addresses", np.arange(len(order)), addresses[order])
+            flat = expected.reshape(-1, expected.shape[2])
+            self._equal(f"pooled map {layer}", flat, pixels[order], "activations")
+        scores = trace.layers[-1].accumulators[0]
+        self._equal("result, scores", scores, seen.scores)
+        self._equal("result, class", trace.label, seen.predicted, "classes")
+        self.images += 1
+
+    def check_cycles(self, counters: npt.NDArray[np.int64], n_images: int) -> list[int]:
+        """Compares the cycles of a group of images; returns them, layer by layer.
+
+        ``counters``: as they stood in the group's last cycle, before that was counted.
+        """
+        names = counter_names(self.config)
+        counters = counters.copy()
+        counters[names.index(f"cycles_{self.config.n_conv}")] += 1
+        before = self.counters if self.counters is not None else np.zeros_like(counters)
+        self.counters = counters
+        places = [names.index(f"cycles_{layer}") for layer in range(self.config.n_layers)]
+        cycles = (counters - before)[places]
+        expected = [
+            convolution_cycles(self.config, layer) for layer in range(self.config.n_conv)
+        ] + [n_images * fully_connected_cycles(self.config)]
+        self._equal("cycles", expected, cycles, "cycles")
+        for index, (_, layer) in self.places.items():
+            phases = sum(
+                self.patches_of(self.images - n_images + k).get(index, 0) for k in range(n_images)
+            )
+            place = names.index(f"phases_{index}")
+            steps = 8 * self.config.steps(layer)
+            got = int(counters[place] - before[place])
+            self._equal(f"phases of array {index}", phases * steps, got)
+        return [int(value) for value in cycles]
+
+    def check_write(self, command: WriteCommand, seen: WriteRecords) -> None:
+        """Writes the row on the model and compares pulses, result and cycles.
+
+        Raises
+        ------
+        Mismatch
+            At the first difference.
+        """
+        config = self.config
+        arrays = self.unit.arrays[command.array]
+        layer = arrays.layer
+        lines, steps = config.lines(layer), config.steps(layer)
+        tile, step = divmod(command.chunk, steps)
+        watched = _Watched(arrays.pulse)
+        arrays.pulse = watched  # type: ignore[method-assign]
+        try:
+            result = arrays.write_row(
+                command.chunk, command.input, command.targets, command.enables
+            )
+        finally:
+            del arrays.pulse  # the class's own again
+        name = f"write {self.writes} (array {command.array})"
+        place = {"array": command.array, "tile": tile, "step": step, "input": command.input}
+        self._equal(f"{name}, pulses", len(watched.seen), len(seen.pulses))
+        for (decision, mask), request in zip(watched.seen, seen.pulses, strict=True):
+            kind = PulseKind.SET if decision is Decision.SET else PulseKind.RESET
+            self._equal(f"{name}, kind of pulse", kind.value, request["kind"])
+            self._equal(f"{name}, mask", mask, request["mask"][:lines])
+            self._equal(f"{name}, mask beyond the lines", False, request["mask"][lines:].any())
+            for key, value in place.items():
+                self._equal(f"{name}, {key} of a pulse", value, request[key])
+            self.compared["pulses"] += 1
+        for key, value in place.items():
+            self._equal(f"{name}, {key} of the result", value, seen.result[key])
+        self._equal(f"{name}, failed", result.failed, seen.result["failed"][:lines])
+        self._equal(f"{name}, reads", result.iterations, seen.result["iterations"])
+        self._equal(f"{name}, cycles", WRITE_START + write_cycles(config, result), seen.cycles)
+        self.compared["cycles"] += 1
+        self.compared["written_rows"] += 1
+        self.writes += 1
+
+
+class _Watched:
+    """A method that remembers with which decisions and masks it was called."""
+
+    def __init__(self, method: Any) -> None:
+        self.method = method
+        self.seen: list[tuple[Decision, npt.NDArray[np.bool_]]] = []
+
+    def __call__(self, chunk: int, line_in: int, decision: Decision, mask: Any) -> None:
+        self.seen.append((decision, np.array(mask)))
+        self.method(chunk, line_in, decision, mask)
