@@ -7,7 +7,20 @@ from typing import NoReturn
 
 import typer
 
-from scripts import bench, cli, config, configs, cosim, data, emit, infer, report, synth, train
+from scripts import (
+    bench,
+    cli,
+    config,
+    configs,
+    cosim,
+    data,
+    emit,
+    infer,
+    report,
+    sweep,
+    synth,
+    train,
+)
 
 __all__ = ["app", "main"]
 
@@ -21,6 +34,7 @@ Try, in this order:
   mixbar cosim mca_mlp --images 200     train it in Verilator beside the model, compare all
   mixbar train mca_mlp                  train on the model, with all device physics
   mixbar infer mca_mlp --after 30d      accuracy of the trained arrays a month later
+  mixbar sweep li_mlp --seeds 10        accuracy over stuck devices, many runs on all cores
   mixbar synth mca_mlp                  area and critical path of every block, by synthesis
   mixbar report mca_mlp                 energy, time and area, as a page with every source
   mixbar bench mca_mlp                  speed of this machine, against a plain NumPy loop
@@ -46,6 +60,7 @@ app.command("data")(data.data)
 app.command("emit")(emit.emit)
 app.command("report")(report.report)
 app.command("synth")(synth.synth)
+app.command("sweep")(sweep.sweep)
 app.command("train")(train.train)
 app.command("infer")(infer.infer)
 
