@@ -31,14 +31,19 @@ def _add_patch(
     top: int,
     left: int,
     values: NDArray[np.uint8],
+    planes: NDArray[np.uint64],
     accumulators: NDArray[np.int32],
-) -> None:
+) -> bool:
+    """The sums of one patch; whether any line was driven."""
     accumulators[:] = 0
+    driven = False
     for channel in range(features.shape[2]):
         for ky in range(kernel):
             for kx in range(kernel):
                 values[ky * kernel + kx] = features[top + ky, left + kx, channel]
-        add_chunk(tables, channel, values, accumulators)
+        if add_chunk(tables, channel, values, planes, accumulators):
+            driven = True
+    return driven
 
 
 @njit
@@ -62,23 +67,25 @@ def convolve(
     """
     width_out = (features.shape[1] - kernel) // stride + 1
     outs = pooled.shape[2]
-    accumulators = np.empty(outs, np.int32)
-    activations = np.empty(outs, np.uint8)
+    offsets, multipliers = requantisation.offsets, requantisation.multipliers
+    accumulators = np.zeros(outs, np.int32)
+    activations, blank = np.empty(outs, np.uint8), np.empty(outs, np.uint8)
     values = np.empty(kernel * kernel, np.uint8)
+    planes = np.empty((kernel * kernel + 7) // 8, np.uint64)
+    # Most patches of an image are blank: what follows from no sum at all is computed once.
+    requantise(accumulators, offsets, multipliers, requantisation.shift, blank)
     pooled[first // pool : (end - 1) // pool + 1] = 0
     for y in range(first, end):
         for x in range(width_out):
-            _add_patch(tables, features, kernel, y * stride, x * stride, values, accumulators)
-            requantise(
-                accumulators,
-                requantisation.offsets,
-                requantisation.multipliers,
-                requantisation.shift,
-                activations,
-            )
+            found = blank
+            if _add_patch(
+                tables, features, kernel, y * stride, x * stride, values, planes, accumulators
+            ):
+                requantise(accumulators, offsets, multipliers, requantisation.shift, activations)
+                found = activations
             for out in range(outs):
-                if activations[out] > pooled[y // pool, x // pool, out]:
-                    pooled[y // pool, x // pool, out] = activations[out]
+                if found[out] > pooled[y // pool, x // pool, out]:
+                    pooled[y // pool, x // pool, out] = found[out]
 
 
 @njit
@@ -91,6 +98,8 @@ def convolve_accumulators(
 ) -> None:
     """Accumulators of all patches, int32 ``[height_out, width_out, outs]``, written."""
     values = np.empty(kernel * kernel, np.uint8)
+    planes = np.empty((kernel * kernel + 7) // 8, np.uint64)
     for y in range(accumulators.shape[0]):
         for x in range(accumulators.shape[1]):
-            _add_patch(tables, features, kernel, y * stride, x * stride, values, accumulators[y, x])
+            sums = accumulators[y, x]
+            _add_patch(tables, features, kernel, y * stride, x * stride, values, planes, sums)

@@ -97,7 +97,7 @@ def apply_update(
 ) -> tuple[int, int]:
     """Writes the enabled devices to target codes; pulses and failed devices."""
     lsb_us = arrays.config.read_lsb_units / UNITS_PER_US
-    report = arrays.program(targets * lsb_us, enables)
+    report = arrays.program(targets.astype(np.float64) * lsb_us, enables)
     return report.pulses, report.failed
 
 

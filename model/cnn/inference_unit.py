@@ -57,10 +57,11 @@ def _convolve_images(
 def _multiply_images(
     tables: ProductTables, chunks: NDArray[np.uint8], accumulators: NDArray[np.int32]
 ) -> None:
+    planes = np.empty((chunks.shape[2] + 7) // 8, np.uint64)
     for image in range(chunks.shape[0]):
         accumulators[image] = 0
         for chunk in range(chunks.shape[1]):
-            add_chunk(tables, chunk, chunks[image, chunk], accumulators[image])
+            add_chunk(tables, chunk, chunks[image, chunk], planes, accumulators[image])
 
 
 class InferenceUnit:

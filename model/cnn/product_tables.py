@@ -20,6 +20,12 @@ NARROW_INPUTS = 10
 """Up to so many inputs all ``2**inputs`` answers are tabulated: the table stays in a cache."""
 
 
+_SPREAD = np.array(
+    [sum(((value >> bit) & 1) << (8 * bit) for bit in range(8)) for value in range(256)], np.uint64
+)
+"""Bit b of a byte as byte b of a word."""
+
+
 class ProductTables(NamedTuple):
     """The answers of one layer's arrays."""
 
@@ -68,33 +74,42 @@ def add_chunk(
     tables: ProductTables,
     chunk: int,
     values: NDArray[np.uint8],
+    planes: NDArray[np.uint64],
     accumulators: NDArray[np.int32],
-) -> None:
+) -> bool:
     """Adds the product of one chunk: eight phases, shift-and-add, difference of the pairs.
 
-    ``values``: uint8 ``[inputs]``; ``accumulators``: int32 ``[outs]``, added to.
+    ``values``: uint8 ``[inputs]``; ``planes``: uint64 ``[ceil(inputs / 8)]``, scratch;
+    ``accumulators``: int32 ``[outs]``, added to. Returns whether any line was driven.
     """
-    outs = accumulators.shape[0]
-    if tables.narrow:
-        for bit in range(8):
+    inputs, groups, outs = values.shape[0], planes.shape[0], accumulators.shape[0]
+    # Byte b of planes[g]: bit b of each of eight values, so the bits driven in phase b.
+    planes[:] = 0
+    any_bit = np.uint64(0)
+    for i in range(inputs):
+        spread = _SPREAD[values[i]] << np.uint64(i & 7)
+        planes[i >> 3] |= spread
+        any_bit |= spread
+    if any_bit == 0:
+        return False
+    for bit in range(8):
+        if tables.narrow:
             index = 0
-            for i in range(values.shape[0]):
-                index |= ((values[i] >> bit) & 1) << i
+            for group in range(groups):
+                byte = (planes[group] >> np.uint64(8 * bit)) & np.uint64(255)
+                index |= int(byte) << (8 * group)
             if index:
                 for out in range(outs):
                     accumulators[out] += tables.pairs[chunk, index, out] << bit
-        return
-    indices = np.empty(tables.sums.shape[1], np.int64)
-    for bit in range(8):
-        indices[:] = 0
-        for i in range(values.shape[0]):
-            indices[i >> 3] |= ((values[i] >> bit) & 1) << (i & 7)
+            continue
         for out in range(outs):
             plus = minus = tables.half
-            for byte in range(indices.shape[0]):
-                plus += tables.sums[chunk, byte, indices[byte], 2 * out]
-                minus += tables.sums[chunk, byte, indices[byte], 2 * out + 1]
+            for group in range(groups):
+                byte = int((planes[group] >> np.uint64(8 * bit)) & np.uint64(255))
+                plus += tables.sums[chunk, group, byte, 2 * out]
+                minus += tables.sums[chunk, group, byte, 2 * out + 1]
             code = min(plus // tables.lsb, tables.code_max) - min(
                 minus // tables.lsb, tables.code_max
             )
             accumulators[out] += code << bit
+    return True

@@ -7,6 +7,7 @@ A level is an integer -7..7; it stands for ``level * clip / 7`` of weight, and f
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def quantise_layer(config: CnnConfig, layer: int, weights: Floats) -> LayerWeigh
 
 
 def split_targets(
-    config: CnnConfig, layer: int, differences_us: NDArray[np.float64]
+    config: CnnConfig, layer: int, differences_us: NDArray[np.floating[Any]]
 ) -> NDArray[np.float64]:
     """Target conductances in uS of differences ``[inputs, outs]``: ``[chunks, inputs, lines]``.
 

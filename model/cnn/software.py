@@ -267,8 +267,10 @@ class SoftwareCnn:
         loss = -float(np.mean(np.log(chances[np.arange(n), labels] + 1e-12)))
         delta = chances / np.float32(n)
         delta[np.arange(n), labels] -= np.float32(1 / n)
-        result = [np.asarray(flat.T @ delta)]
-        back: Floats = np.ascontiguousarray(delta @ weights[-1].T).reshape(maps[-1].shape)
+        result: list[Floats] = [np.asarray(flat.T @ delta)]
+        back: Floats = np.ascontiguousarray(delta @ weights[-1].T, np.float32).reshape(
+            maps[-1].shape
+        )
         for layer in range(len(weights) - 2, -1, -1):
             gradient: Floats = np.zeros(weights[layer].shape, np.float32)
             # The image itself needs no gradient: an empty map an image says so.
