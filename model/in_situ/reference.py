@@ -20,7 +20,7 @@ from model.jit import njit
 
 __all__ = ["SOFTWARE_RATE", "software_accuracy", "train_float", "train_software", "transfer_codes"]
 
-SOFTWARE_RATE = 0.5
+SOFTWARE_RATE = 1.2
 """Learning rate of :func:`train_software` for inputs and gradients in 0..1, falling linearly to
 zero. Chosen on held-out training images, see docs/in_situ/training.md."""
 

@@ -103,7 +103,7 @@ def run_digest(config: InSituConfig, dataset_sha256: str, run: Run) -> str:
     system = replace(with_stuck(config, run.stuck_percent), name="custom")
     if run.kind is Kind.ONE_LAYER:
         system = single_layer(system)
-    parts = [to_toml(system), dataset_sha256, run.kind.value, run.seed]
+    parts: list[str | int | float] = [to_toml(system), dataset_sha256, run.kind.value, run.seed]
     if run.kind in (Kind.SOFTWARE, Kind.EX_SITU):
         parts.append(SOFTWARE_RATE)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
