@@ -172,6 +172,17 @@ class LayerArrays:
         self.conductance_us[~self.stuck] = moved[~self.stuck]
         self.refresh()
 
+    def break_devices(self, fraction: float, rng: np.random.Generator) -> int:
+        """Lets each device fail with probability ``fraction``: it is stuck at either end of the
+        window. Returns how many did."""
+        failed = rng.random(self.stuck.shape) < fraction
+        high = rng.random(self.stuck.shape) < 0.5
+        device = self.config.device
+        self.conductance_us[failed] = np.where(high, device.g_max_us, device.g_min_us)[failed]
+        self.stuck |= failed
+        self.refresh()
+        return int(failed.sum())
+
     # State
 
     def save(self) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from model.cnn.config import ClipPolicy, CnnConfig
 
-__all__ = ["Mode", "in_mode"]
+__all__ = ["Mode", "in_mode", "with_replicas"]
 
 
 class Mode(enum.StrEnum):
@@ -29,13 +29,15 @@ def in_mode(config: CnnConfig, mode: Mode) -> CnnConfig:
 
     ``paper``: plain training of a few epochs, which ends at about the paper's accuracy; a layer's
     largest weight is its largest level; requantisation from the clips alone; 550 batches of hybrid
-    training, or 100 rounds with several replicas. The learning rates are not published.
+    training, or 100 rounds with several replicas. The learning rates are not published. The name
+    says so.
     """
     if mode is Mode.BEST:
         return config
     n = config.replicas.n
     return replace(
         config,
+        name=f"{config.name}_paper",
         quantisation=replace(
             config.quantisation,
             clip=ClipPolicy.MAXIMUM,
@@ -51,3 +53,16 @@ def in_mode(config: CnnConfig, mode: Mode) -> CnnConfig:
             hybrid_rate_us=0.6,
         ),
     )
+
+
+def with_replicas(config: CnnConfig, n: int) -> CnnConfig:
+    """The configuration with ``n`` replicas of the convolver, and a name that says so.
+
+    Raises
+    ------
+    ConfigError
+        If a replica would have no rows.
+    """
+    if n == config.replicas.n:
+        return config
+    return replace(config, name=f"{config.name}_x{n}", replicas=replace(config.replicas, n=n))
