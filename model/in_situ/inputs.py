@@ -1,5 +1,6 @@
 """How images reach the network: the central square, then bicubic interpolation to its grid."""
 
+import functools
 import math
 from dataclasses import replace
 
@@ -107,7 +108,13 @@ def adapt(config: InSituConfig, dataset: Dataset) -> Dataset:
     ConfigError
         If the images cannot be brought to the network's size, or none is left to train on.
     """
-    held_out = config.training.held_out
+    network, training = config.network, config.training
+    return _adapt(dataset, network.layers[0], network.layers[-1], training.crop, training.held_out)
+
+
+# Runs of a study follow one another in a process and have the same images.
+@functools.lru_cache(maxsize=2)
+def _adapt(dataset: Dataset, n_inputs: int, n_classes: int, crop: int, held_out: int) -> Dataset:
     if held_out:
         n_train = len(dataset.train_labels) - held_out
         require(
@@ -122,13 +129,11 @@ def adapt(config: InSituConfig, dataset: Dataset) -> Dataset:
             test_images=images[n_train:],
             test_labels=labels[n_train:],
         )
-    n_inputs, n_classes = config.network.layers[0], config.network.layers[-1]
     train_labels, test_labels = dataset.train_labels, dataset.test_labels
     if n_classes <= max(int(train_labels.max()), int(test_labels.max())):
         train_labels, test_labels = (
             labels % np.uint8(n_classes) for labels in (train_labels, test_labels)
         )
-    crop = config.training.crop
     return replace(
         dataset,
         train_images=resample(dataset.train_images, n_inputs, crop),
