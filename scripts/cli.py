@@ -54,6 +54,7 @@ __all__ = [
     "load_config",
     "load_mca_config",
     "of_system",
+    "own_options",
     "progress",
     "result",
     "run",
@@ -293,6 +294,26 @@ def of_system(settings: "System", verb: str) -> "ModuleType":
         if error.name is None or not name.startswith(error.name):
             raise
         raise RequestError(_no_verb(settings, verb)) from None
+
+
+def own_options(settings: "System", system: str, **options: Any) -> dict[str, Any]:
+    """Options that only one system has: as they are for that system, none for the others.
+
+    Raises
+    ------
+    RequestError
+        If one was given, so is not None, for another system.
+    """
+    if settings.system == system:
+        return options
+    for name, value in options.items():
+        if value is not None:
+            option = name.replace("_", "-")
+            raise RequestError(
+                f"--{option} is no option of {settings.name}, a system of the kind "
+                f"{settings.system}."
+            )
+    return {}
 
 
 def _no_verb(settings: "System", verb: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts import cli
-from scripts.train import CHECKPOINT_FILE, DataOption
+from scripts.train import CHECKPOINT_FILE, DataOption, ModeOption, ReplicasOption
 
 if TYPE_CHECKING:
     from model.config import Config
@@ -74,6 +74,8 @@ def infer(
     after: AfterOption = "0s",
     compensate: CompensateOption = False,
     stuck: StuckOption = 0.0,
+    mode: ModeOption = None,
+    replicas: ReplicasOption = None,
     run: RunOption = None,
     data: DataOption = None,
     seed: cli.SeedOption = 1,
@@ -91,11 +93,13 @@ def infer(
       mixbar infer mca_mlp
       mixbar infer mca_mlp --after 1s,1h,1d,30d,1y --compensate
       mixbar infer mca_mlp --stuck 0.01 --json
+      mixbar infer yao_cnn --replicas 3 --after 30d
     """
     with cli.result(json) as result:
         settings = cli.load_config(config)
         from model.config import Config
 
+        own = cli.own_options(settings, "cnn", mode=mode, replicas=replicas)
         if not isinstance(settings, Config):
             cli.of_system(settings, "infer").infer(
                 settings,
@@ -107,6 +111,7 @@ def infer(
                 seed=seed,
                 out=out,
                 result=result,
+                **own,
             )
             return
         seconds = sorted({0.0, *(parse_duration(text) for text in after.split(","))})

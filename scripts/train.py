@@ -43,6 +43,18 @@ ResumeOption = Annotated[
         "unfinished run goes on, after a finished one a new one starts.",
     ),
 ]
+ModeOption = Annotated[
+    str | None,
+    typer.Option("--mode", metavar="MODE", help="Of yao_cnn: best (the default) or paper."),
+]
+ReplicasOption = Annotated[
+    int | None,
+    typer.Option("--replicas", min=1, help="Of yao_cnn: copies of the convolver."),
+]
+WriteSeedOption = Annotated[
+    int | None,
+    typer.Option("--write-seed", min=0, help="Of yao_cnn: seed of the devices; --seed's if none."),
+]
 
 
 def load_dataset(name: str | None) -> "Dataset":
@@ -68,6 +80,9 @@ def train(
     epochs: EpochsOption = None,
     seed: cli.SeedOption = 1,
     data: DataOption = None,
+    mode: ModeOption = None,
+    replicas: ReplicasOption = None,
+    write_seed: WriteSeedOption = None,
     resume: ResumeOption = None,
     out: cli.OutOption = cli.OUT,
     json: cli.JsonOption = False,
@@ -84,11 +99,13 @@ def train(
       mixbar train mca_mlp
       mixbar train mca_mlp --epochs 1 --data mnist-sample
       mixbar train mca_mlp --seed 2 --out build/seed2 --json
+      mixbar train yao_cnn --mode paper --replicas 3
     """
     with cli.result(json) as result:
         settings = cli.load_config(config)
         from model.config import Config
 
+        own = cli.own_options(settings, "cnn", mode=mode, replicas=replicas, write_seed=write_seed)
         if not isinstance(settings, Config):
             cli.of_system(settings, "train").train(
                 settings,
@@ -98,6 +115,7 @@ def train(
                 resume=resume,
                 out=out,
                 result=result,
+                **own,
             )
             return
         from model.training import Training
