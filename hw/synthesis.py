@@ -382,6 +382,11 @@ def _map(
     return result
 
 
+LOGIC_SHARE = 0.85
+"""Part of the period that abc works for; it sees a block's logic alone, not the flip-flops'
+clock-to-output delays and set-up times, nor that another block's output comes late."""
+
+
 def _abc_script(library: Library | None, period_ns: float) -> str:
     """The steps of abc.
 
@@ -393,7 +398,7 @@ def _abc_script(library: Library | None, period_ns: float) -> str:
     if library is None:
         steps += ["map"]
     else:
-        target = f"-D {period_ns * 1e3:g}"
+        target = f"-D {LOGIC_SHARE * period_ns * 1e3:g}"
         steps += [f"map -B 0.9 {target}", "topo", "buffer -c", "topo"]
         steps += [f"upsize {target}", f"dnsize {target}", "stime -p"]
     return "".join(f"{step}\n" for step in steps)

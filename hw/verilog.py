@@ -183,9 +183,71 @@ def emit_component(
         emit_src=False,
         strip_internal_attrs=True,
     )
-    content = (comment + _repair(body) + platform.verilog()).encode("utf-8")
+    content = (comment + _repair(_join_registers(body)) + platform.verilog()).encode("utf-8")
     _write(path, content)
     return EmittedVerilog(top=top, path=path, bytes=len(content), ports=ports)
+
+
+#: A combinational block; Amaranth writes one for each signal that is assigned under a condition.
+_BLOCK = re.compile(
+    r"^  always @\*(?: begin)?\n(?:    if \(\\\$auto\$.*\n)?"
+    r"(?P<body>(?:    .*\n)+)(?:  end\n)?",
+    re.MULTILINE,
+)
+#: The register takes it.
+_TAKE = re.compile(
+    r"^  always @\(posedge clk\)\n    (?P<register>\S+ ?) <= (?P<next>\\\$\d+ );\n", re.MULTILINE
+)
+#: A case that does nothing.
+_IDLE_CASE = re.compile(r"^ +\d+'h[0-9a-f]+:\n +/\* empty \*/;\n", re.MULTILINE)
+
+
+def _join_registers(text: str) -> str:
+    """Writes each register as one clocked block that assigns under its conditions.
+
+    Amaranth computes the next value of every register, changed or not, in a combinational block and
+    takes it in a clocked one. Synthesis finds the enables in that; a simulator computes and copies
+    all registers in every cycle, and a reader has two places to look at.
+    """
+    modules = re.split(r"^(?=module )", text, flags=re.MULTILINE)
+    return "".join(_join_module(module) for module in modules)
+
+
+def _join_module(module: str) -> str:
+    taken = {found["next"]: found["register"] for found in _TAKE.finditer(module)}
+    joined: set[str] = set()
+
+    def join(found: re.Match[str]) -> str:
+        body = found["body"]
+        assigned = re.search(r"^ +(\\\$\d+ ).* = ", body, re.MULTILINE)
+        following = assigned[1] if assigned else ""
+        if following not in taken:
+            return found[0]
+        register = taken[following]
+        body = re.sub(
+            rf"^( +){re.escape(following)}(.*?) = ",
+            lambda place: f"{place[1]}{register}{place[2]} <= ",
+            body,
+            flags=re.MULTILINE,
+        )
+        # It is read too, or other signals are assigned beside it.
+        if following in body or re.search(r"^ +[^(\s].* = ", body, re.MULTILINE):
+            return found[0]
+        joined.add(following)
+        # A register holds its value by itself.
+        body = body.replace(f"    {register} <= {register};\n", "", 1)
+        if "default:" not in body and "?" not in body:
+            body = _IDLE_CASE.sub("", body)
+        return f"  always @(posedge clk) begin\n{body}  end\n"
+
+    module = _BLOCK.sub(join, module)
+    module = _TAKE.sub(lambda found: "" if found["next"] in joined else found[0], module)
+    return re.sub(
+        r"^  reg (?:\[\d+:0\] )?(\\\$\d+ );\n",
+        lambda found: "" if found[1] in joined else found[0],
+        module,
+        flags=re.MULTILINE,
+    )
 
 
 #: A register that never changes; an escaped name that no Amaranth signal has.

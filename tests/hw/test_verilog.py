@@ -79,6 +79,79 @@ def tiny(tmp_path_factory):
     return emit(tiny_mca, tmp_path_factory.mktemp("build"))
 
 
+def test_registers_are_one_block(tiny):
+    """No register takes a next value that another block computes."""
+    text = tiny.path.read_text()
+    assert "always @(posedge clk) begin" in text
+    assert not re.search(r"always @\(posedge clk\)\n    \S+ ?<= ", text)
+
+
+HELD = r"""module held(clk, rst);
+  reg [3:0] \$1 ;
+  reg [1:0] \$2 ;
+  always @(posedge clk)
+    \count$5  <= \$1 ;
+  always @(posedge clk)
+    other <= \$2 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$1  = \count$5 ;
+    casez (word)
+      2'h0:
+          /* empty */;
+      2'h1:
+          \$1 [1:0] = step;
+    endcase
+    if (rst) begin
+      \$1  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$2  = other;
+    if (go) begin
+      next = \$2 ;
+    end
+  end
+endmodule
+"""
+
+
+def test_register_is_joined_unless_its_next_value_is_read():
+    assert (
+        verilog._join_registers(HELD)
+        == r"""module held(clk, rst);
+  reg [1:0] \$2 ;
+  always @(posedge clk)
+    other <= \$2 ;
+  always @(posedge clk) begin
+    casez (word)
+      2'h1:
+          \count$5 [1:0] <= step;
+    endcase
+    if (rst) begin
+      \count$5  <= 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$2  = other;
+    if (go) begin
+      next = \$2 ;
+    end
+  end
+endmodule
+"""
+    )
+
+
+def test_case_that_does_nothing_stays_before_others():
+    """With don't-care bits or a default it keeps what comes behind from matching."""
+    text = HELD.replace("2'h1:", "2'h?:")
+    assert "/* empty */" in verilog._join_registers(text)
+    assert "/* empty */" in verilog._join_registers(HELD.replace("2'h1:", "default:"))
+
+
 def test_path_and_top(tiny):
     assert tiny.top == top_name(tiny_mca) == "digital_unit_tiny_mca"
     assert tiny.path.parts[-2:] == ("tiny_mca", "digital_unit_tiny_mca.v")
