@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts import cli
-from scripts.train import DataOption, load_dataset
+from scripts.train import DataOption, ReplicasOption, load_dataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,13 @@ FreshOption = Annotated[
 WavesOption = Annotated[
     bool, typer.Option("--waves", help="Write a waveform (VCD); takes a build of its own.")
 ]
+WholeImagesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--whole-images/--bands",
+        help="Of yao_cnn: every replica takes an image of its own, instead of a band of one.",
+    ),
+]
 
 
 def training_order(config: "Config", seed: int, n_set: int, n_images: int) -> "np.ndarray":
@@ -59,6 +66,8 @@ def cosim(
     infer: InferOption = False,
     waves: WavesOption = False,
     fresh: FreshOption = False,
+    replicas: ReplicasOption = None,
+    whole_images: WholeImagesOption = None,
     out: cli.OutOption = cli.OUT,
     json: cli.JsonOption = False,
 ) -> None:
@@ -75,6 +84,7 @@ def cosim(
       mixbar cosim tiny_mca
       mixbar cosim mca_mlp --images 4000 --warm-up 2000 --json
       mixbar cosim mca_mlp --images 3 --waves
+      mixbar cosim yao_cnn --replicas 3 --images 500 --json
     """
     with cli.result(json) as result:
         settings = cli.load_config(config)
@@ -84,6 +94,7 @@ def cosim(
             )
         from model.config import Config
 
+        own = cli.own_options(settings, "cnn", replicas=replicas, whole_images=whole_images)
         if not isinstance(settings, Config):
             cli.of_system(settings, "cosim").cosim(
                 settings,
@@ -96,6 +107,7 @@ def cosim(
                 fresh=fresh,
                 out=out,
                 result=result,
+                **own,
             )
             return
         import numpy as np

@@ -1,5 +1,6 @@
 """Compares what the inference unit did with one image, or one write, with what the model does."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +77,9 @@ class CnnChecker:
         self.expected = ExpectedUnit(unit)
         self.places = array_places(self.config)
         self.images = 0
+        self.first = 0  # image of the stage under way
         self.writes = 0
+        self.activity = Counter[str]()  # what writes did since the last group of images
         self.counters: npt.NDArray[np.int64] | None = None
         self.compared = dict.fromkeys(
             (
@@ -103,10 +106,14 @@ class CnnChecker:
         if kind is not None:
             self.compared[kind] += expected.size
 
+    def begin(self) -> None:
+        """The next image is the first of a group."""
+        self.first = self.images
+
     def replica_of(self, image: int) -> int | None:
         """Which replica computes an image; None for all."""
         if self.config.replicas.mode is ReplicaMode.IMAGES:
-            return image % self.config.replicas.n
+            return (image - self.first) % self.config.replicas.n
         return None
 
     def patches_of(self, image: int) -> dict[int, int]:
@@ -180,14 +187,17 @@ class CnnChecker:
             convolution_cycles(self.config, layer) for layer in range(self.config.n_conv)
         ] + [n_images * fully_connected_cycles(self.config)]
         self._equal("cycles", expected, cycles, "cycles")
+        activity, self.activity = self.activity, Counter()
+        activity["images"] = n_images
+        group = range(self.images - n_images, self.images)
         for index, (_, layer) in self.places.items():
-            phases = sum(
-                self.patches_of(self.images - n_images + k).get(index, 0) for k in range(n_images)
-            )
-            place = names.index(f"phases_{index}")
-            steps = 8 * self.config.steps(layer)
-            got = int(counters[place] - before[place])
-            self._equal(f"phases of array {index}", phases * steps, got)
+            patches = sum(self.patches_of(image).get(index, 0) for image in group)
+            activity[f"phases_{index}"] += patches * 8 * self.config.steps(layer)
+        for name, got in zip(names, counters - before, strict=True):
+            # The last image is counted with the group's last cycle.
+            if not name.startswith("cycles"):
+                self._equal(f"counter {name}", activity[name] - (name == "images"), got)
+        self.counters[names.index("images")] += 1
         return [int(value) for value in cycles]
 
     def check_write(self, command: WriteCommand, seen: WriteRecords) -> None:
@@ -227,6 +237,10 @@ class CnnChecker:
         self._equal(f"{name}, failed", result.failed, seen.result["failed"][:lines])
         self._equal(f"{name}, reads", result.iterations, seen.result["iterations"])
         self._equal(f"{name}, cycles", WRITE_START + write_cycles(config, result), seen.cycles)
+        self.activity["verify_reads"] += result.iterations
+        self.activity[f"phases_{command.array}"] += result.iterations
+        self.activity["set_pulses"] += result.set_pulses
+        self.activity["reset_pulses"] += result.reset_pulses
         self.compared["cycles"] += 1
         self.compared["written_rows"] += 1
         self.writes += 1

@@ -139,6 +139,7 @@ class CnnBench:
             At the first difference.
         """
         given = done
+        self.checker.begin()
         while done < len(images):
             until = min(len(images), done + (1 + IMAGES_AHEAD) * self.group)
             for index in range(given, until):
@@ -274,13 +275,15 @@ def _load_unit(config: CnnConfig, arrays: dict[str, npt.NDArray[Any]]) -> Infere
     return unit
 
 
-def _commands(stage: dict[str, npt.NDArray[Any]]) -> list[WriteCommand]:
-    return [
-        WriteCommand(int(place[0]), int(place[1]), int(place[2]), targets, enables.astype(bool))
-        for place, targets, enables in zip(
-            stage["places"], stage["targets"], stage["enables"], strict=True
-        )
-    ]
+def _commands(unit: InferenceUnit, stage: dict[str, npt.NDArray[Any]]) -> list[WriteCommand]:
+    """The commands of a stage, each with the lines of its own array."""
+    commands = []
+    for (array, chunk, line), targets, enables in zip(
+        stage["places"].tolist(), stage["targets"], stage["enables"].astype(bool), strict=True
+    ):
+        lines = unit.config.lines(unit.arrays[array].layer)
+        commands.append(WriteCommand(array, chunk, line, targets[:lines], enables[:lines]))
+    return commands
 
 
 @cocotb.test()
@@ -308,7 +311,7 @@ async def run_stages(dut: Any) -> None:
             with np.load(path, allow_pickle=False) as archive:
                 stage = dict(archive)
             if "places" in stage:
-                await bench.write(_commands(stage))
+                await bench.write(_commands(bench.unit, stage))
             else:
                 await bench.classify(stage["images"], stage["labels"], done)
     except Mismatch as error:
