@@ -39,7 +39,15 @@ from cocotb_tests.exchange import PARAMETERS, PROGRESS_MARK, RESULTS, RUN_DIRECT
 from cocotb_tests.toolchain import Toolchain, find_toolchain
 from hw.verilog import WAIVERS, EmittedVerilog
 
-__all__ = ["Simulation", "SimulatorError", "build", "lint", "run"]
+__all__ = [
+    "Simulation",
+    "SimulatorError",
+    "build",
+    "environment",
+    "lint",
+    "make_command",
+    "run",
+]
 
 #: Options of Verilator. The reasons and the measurements are in docs/cosimulation.md.
 VERILATOR_OPTIONS = (
@@ -120,7 +128,7 @@ def lint(unit: EmittedVerilog) -> list[str]:
         done = subprocess.run(
             ["verilator", "--lint-only", "-Wall", *waived, "--top-module", unit.top, "unit.v"],
             cwd=place,
-            env=_environment(place, tools),
+            env=environment(place, tools),
             capture_output=True,
             text=True,
             check=False,
@@ -206,7 +214,7 @@ def build(
                 for compiled in cache.glob(RUNTIME_OBJECTS):
                     # Newer than everything that make could want to make it from.
                     shutil.copyfile(compiled, objects / compiled.name)
-                _execute(_make_command(tools, waves, quick), place, tools, sink, log, unit)
+                _execute(make_command(tools, waves, quick), place, tools, sink, log, unit)
             _keep_objects(objects, cache)
             with tempfile.TemporaryDirectory(prefix=".sim-", dir=folder) as partial:
                 finished_files = Path(partial, "whole")
@@ -281,7 +289,7 @@ def _is_plain(path: Path) -> bool:
     return re.fullmatch(r"[\w./+-]+", str(path), re.ASCII) is not None
 
 
-def _environment(place: Path, tools: Toolchain) -> dict[str, str]:
+def environment(place: Path, tools: Toolchain) -> dict[str, str]:
     """The caller's environment without what would change a build, and with our tools first."""
     own = {
         name: value for name, value in os.environ.items() if not FOREIGN_VARIABLES.fullmatch(name)
@@ -306,7 +314,8 @@ def _verilate_command(waves: bool, quick: bool) -> list[str]:
     return [*command, "verilator.cpp", "probes.cpp", "bench.vlt", "unit.v", "bench.sv"]
 
 
-def _make_command(tools: Toolchain, waves: bool, quick: bool) -> list[str]:
+def make_command(tools: Toolchain, waves: bool, quick: bool) -> list[str]:
+    """The command that compiles what Verilator wrote to ``obj``."""
     jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     command = [
         str(tools.make),
@@ -338,7 +347,7 @@ def _execute(
     with subprocess.Popen(
         command,
         cwd=place,
-        env=_environment(place, tools),
+        env=environment(place, tools),
         stdin=subprocess.DEVNULL,
         stdout=sink,
         stderr=subprocess.STDOUT,

@@ -16,6 +16,7 @@ from scripts import (
     data,
     emit,
     infer,
+    power,
     report,
     sweep,
     synth,
@@ -36,6 +37,7 @@ Try, in this order:
   mixbar infer mca_mlp --after 30d      accuracy of the trained arrays a month later
   mixbar sweep li_mlp --seeds 10        accuracy over stuck devices, many runs on all cores
   mixbar synth mca_mlp                  area and critical path of every block, by synthesis
+  mixbar power tiny_mca                 energy of its gates over a training trace
   mixbar report mca_mlp                 energy, time and area, as a page with every source
   mixbar bench mca_mlp                  speed of this machine, against a plain NumPy loop
   mixbar data mnist                     the full MNIST set (a sample ships with the project)
@@ -58,6 +60,7 @@ app.command("config")(config.config)
 app.command("cosim")(cosim.cosim)
 app.command("data")(data.data)
 app.command("emit")(emit.emit)
+app.command("power")(power.power)
 app.command("report")(report.report)
 app.command("synth")(synth.synth)
 app.command("sweep")(sweep.sweep)

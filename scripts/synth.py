@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hw.liberty import Library
     from hw.synthesis import Synthesis
 
-__all__ = ["synth"]
+__all__ = ["DontUseOption", "LibertyOption", "read_library", "synth"]
 
 LibertyOption = Annotated[
     list[Path] | None,
@@ -72,7 +72,7 @@ def synth(
             raise cli.RequestError(f"--period must be above 0 ns, not {period_ns:g}.")
         from hw import synthesis, timing, verilog
 
-        library = _library(liberty, dont_use)
+        library = read_library(liberty, dont_use)
         if library is not None and not timing.available():
             cli.say(
                 "OpenSTA is not installed (Debian: apt install opensta): delays are abc's "
@@ -109,7 +109,14 @@ def synth(
         )
 
 
-def _library(liberty: list[Path] | None, dont_use: list[str] | None) -> "Library | None":
+def read_library(liberty: list[Path] | None, dont_use: list[str] | None) -> "Library | None":
+    """The library of the options, Debian's if none is named; None, and a message, if there is none.
+
+    Raises
+    ------
+    RequestError
+        If a file is no library, or cells are not to be used of none.
+    """
     from hw.errors import LibertyError
     from hw.liberty import DEFAULT, load
 

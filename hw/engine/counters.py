@@ -1,6 +1,6 @@
 """Activity counters of a training engine."""
 
-from amaranth.hdl import Array, Const, Module, Mux, ValueLike, unsigned
+from amaranth.hdl import Array, Const, Module, Mux, ValueLike, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,7 +57,7 @@ class EngineCounters(wiring.Component):
                 "errors_computed": In(1),
                 "error_layer": In(layer_shape(config)),
                 "step": In(1),
-                "products": In(data.ArrayLayout(5, config.lanes)),
+                "products": In(data.ArrayLayout(signed(5), config.lanes)),
                 "product_valid": In(1),
                 "counters": Out(data.ArrayLayout(unsigned(COUNTER_BITS), len(EngineActivity))),
             }

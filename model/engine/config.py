@@ -81,12 +81,12 @@ class EngineConfig:
             f"clock_period_s must be positive, not {self.clock_period_s!r}.",
         )
         require(
-            2 <= self.lanes <= 256 and self.lanes & (self.lanes - 1) == 0,
-            f"lanes must be a power of two between 2 and 256, not {self.lanes}.",
+            4 <= self.lanes <= 128 and self.lanes & (self.lanes - 1) == 0,
+            f"lanes must be a power of two between 4 and 128, not {self.lanes}.",
         )
         require_range("engine", "weight_bits", self.weight_bits, 2, 32)
         require_range("engine", "weight_lsb_log2", self.weight_lsb_log2, -28, 2)
-        require_range("engine", "learning_rate_log2", self.learning_rate_log2, -24, 7)
+        require_range("engine", "learning_rate_log2", self.learning_rate_log2, -16, 7)
         require_range("engine", "decay_log2", self.decay_log2, 1, 15)
         require_range("engine", "initial_std", self.initial_std, 0, 4)
         require_range("engine", "epochs", self.epochs, 1, 10_000)

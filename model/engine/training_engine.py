@@ -310,6 +310,7 @@ def _finish(engine: EngineState) -> None:
 def infer_image(engine: EngineState, image: npt.NDArray[np.uint8]) -> int:
     """Classifies one image, uint8 ``[layers[0]]``; changes no weight."""
     best = _forward(engine, image)
+    engine.trace.cycles[0] += 1  # the result leaves
     _finish(engine)
     return best
 

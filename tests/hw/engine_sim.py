@@ -37,10 +37,14 @@ def run_engine(
     labels: NDArray[np.int64],
     *,
     training: bool = True,
-    pattern: str = "1",
+    engine: type | None = None,
+    max_cycles: int = 200_000,
 ) -> EngineState:
-    """Shows images to gateware and model; outputs, counters and weights must be equal."""
-    dut = Engine(config)
+    """Shows images to gateware and model; outputs, counters and weights must be equal.
+
+    ``engine``: the component's class, if not :class:`~hw.engine.engine.Engine`.
+    """
+    dut = (engine or Engine)(config)
     model = new_engine(config, weights)
     rate = config.learning_rate_log2
 
@@ -81,5 +85,5 @@ def run_engine(
             await ctx.tick()
             assert list(ctx.get(dut.weight_read)) == expected, f"weight word {address}"
 
-    simulate(dut, bench, max_cycles=2_000_000)
+    simulate(dut, bench, max_cycles=max_cycles)
     return model

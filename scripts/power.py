@@ -1,0 +1,181 @@
+"""``mixbar power``: what the gates of the digital unit dissipate over a real training trace."""
+
+import json as json_module
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scripts import cli
+from scripts.synth import DontUseOption, LibertyOption, read_library
+
+if TYPE_CHECKING:
+    from hw.liberty import Library
+    from hw.power import BlockPower
+    from hw.saif import Instance
+    from model.config import Config
+
+__all__ = ["power"]
+
+#: What the report looks for, per configuration.
+POWER_FILE = "power.json"
+
+#: Nodes of libraries by the start of their names.
+NODES_NM = {"osu018": 180.0, "sg13g2": 130.0, "asap7": 7.0}
+
+#: The images are of the shipped sample: a few dozen are shown.
+SAMPLE = "mnist-sample"
+
+ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Training images to show.")]
+TechOption = Annotated[
+    float | None,
+    typer.Option(
+        "--node", metavar="NM", help="Node of the library, for scaling; osu018 is 180, ASAP7 7."
+    ),
+]
+PeriodOption = Annotated[
+    float, typer.Option("--period", metavar="NS", help="Clock period of synthesis and activity.")
+]
+
+
+def power(
+    config: cli.ConfigArgument,
+    images: ImagesOption = 30,
+    liberty: LibertyOption = None,
+    dont_use: DontUseOption = None,
+    node: TechOption = None,
+    period: PeriodOption = 10.0,
+    seed: cli.SeedOption = 1,
+    out: cli.OutOption = cli.OUT,
+    json: cli.JsonOption = False,
+) -> None:
+    """Energy of the digital unit's gates, block by block, over a real training trace.
+
+    The unit is trained as Verilog beside its model; its netlist by synthesis sees the same inputs
+    in Verilator and must give the same outputs; what toggles is charged by the library's tables.
+    Before layout: no wires, no clock tree, no glitches. Writes DIR/<configuration>/power.json,
+    which 'mixbar report' shows. A large unit takes long: start with tiny_mca.
+
+    \b
+    Examples:
+      mixbar power tiny_mca
+      mixbar power tiny_mca --liberty cells.lib.gz --liberty registers.lib.gz --node 7 --period 1
+    """
+    with cli.result(json) as result:
+        settings = cli.load_mca_config(config, "power")
+        library = read_library(liberty, dont_use)
+        if library is None:
+            raise cli.RequestError("Power needs a cell library: give its files by --liberty.")
+        data = _measure(settings, library, images, period, seed, out, node)
+        path = cli.write(out / settings.name / POWER_FILE, json_module.dumps(data, indent=1) + "\n")
+        lines = [f"{settings.name}, {data['library']}, {images} images: energy an image"]
+        lines += [
+            f"{block['block']:<20}{block['energy_j'] * 1e12:>12,.1f} pJ" for block in data["blocks"]
+        ]
+        lines.append(f"{'all':<20}{data['energy_j'] * 1e12:>12,.1f} pJ, memories apart")
+        result.set({**data, "files": [path]}, "\n".join([*lines, f"wrote {path}"]))
+
+
+def _measure(
+    settings: "Config",
+    library: "Library",
+    images: int,
+    period: float,
+    seed: int,
+    out: Path,
+    node: float | None,
+) -> dict[str, Any]:
+    from cocotb_tests.gate_level import record, replay
+    from hw.cell_models import cell_models
+    from hw.liberty_power import read_power
+    from hw.netlist import read_netlist
+    from hw.power import block_power
+    from hw.saif import read_saif
+    from hw.synthesis import TOP_BLOCK, synthesise
+    from hw.verilog import emit
+    from model import datasets
+    from model.inputs import adapt
+    from scripts.cosim import training_order
+
+    unit = emit(settings, out.resolve())
+    folder = unit.path.parent / "synth" / library.name
+    found = synthesise(unit.path, top=unit.top, library=library, period_ns=period, folder=folder)
+    dataset = adapt(settings, datasets.load(SAMPLE))
+    order = training_order(settings, seed, len(dataset.train_labels), images)
+    recording = record(
+        settings,
+        unit,
+        dataset.train_images[order],
+        dataset.train_labels[order],
+        seed=seed,
+        on_message=cli.say,
+    )
+    tables = read_power(library.texts)
+    texts = {
+        block.name: (folder / f"{block.name}.v").read_text(encoding="utf-8")
+        for block in found.blocks
+    }
+    netlists = {name: read_netlist(text) for name, text in texts.items()}
+    kinds = {cell.kind for netlist in netlists.values() for cell in netlist.cells}
+    modules = unit.path.read_text(encoding="utf-8").split("\nmodule ")
+    memories = [f"module {text}" for text in modules if "_ram_" in text.split(maxsplit=1)[0]]
+    cli.say("Simulating the netlist.")
+    saif = replay(
+        recording,
+        unit.top,
+        [*texts.values(), cell_models(tables, kinds & tables.cells.keys()), *memories],
+        period_ns=period,
+    )
+    root, _ = read_saif(saif)
+    top = next(_instances(root, "dut"))
+    cycles = len(recording.values) - recording.first_cycle
+    blocks = [
+        block_power(
+            name,
+            netlist,
+            top if name == TOP_BLOCK else top.instances[name],
+            tables,
+            seconds=cycles * period * 1e-9,
+            output_load=library.output_load,
+        )
+        for name, netlist in netlists.items()
+    ]
+    per_image = [_block(block, recording.images) for block in blocks]
+    return {
+        "config": settings.name,
+        "library": library.name,
+        "node_nm": node if node is not None else _node(library.name),
+        "voltage_v": tables.voltage_v,
+        "images": recording.images,
+        "cycles_per_image": cycles / recording.images,
+        "period_ns": period,
+        "flip_flops": found.flip_flops,
+        "energy_j": sum(block["energy_j"] for block in per_image),
+        "blocks": sorted(per_image, key=lambda block: -block["energy_j"]),
+        "method": "pre-layout, no wire load, ideal clock, no glitches; memories apart",
+    }
+
+
+def _node(library: str) -> float | None:
+    return next((nm for start, nm in NODES_NM.items() if library.startswith(start)), None)
+
+
+def _instances(root: "Instance", name: str) -> "Iterator[Instance]":
+    """The instances of a name, wherever they are."""
+    for key, child in root.instances.items():
+        if key == name:
+            yield child
+        yield from _instances(child, name)
+
+
+def _block(block: "BlockPower", images: int) -> dict[str, Any]:
+    return {
+        "block": block.name,
+        "cells": block.cells,
+        "energy_j": block.energy_j / images,
+        "logic_j": (block.internal_j + block.switching_j) / images,
+        "register_j": block.register_j / images,
+        "leakage_j": block.leakage_j / images,
+        "unseen_nets": block.unseen,
+    }
