@@ -91,10 +91,12 @@ li_mlp_large = in_situ.InSituConfig(
     name="li_mlp_large",
     network=in_situ.NetworkConfig(layers=(484, 502, 10)),
     array=in_situ.ArrayConfig(rows=1024, cols=512),
+    converter=in_situ.ConverterConfig(hidden_full_scale_a=2e-3, output_full_scale_a=256e-6),
+    update=in_situ.UpdateConfig(shifts=(14, 11)),
     training=in_situ.TrainingConfig(images=1_200_000, curve_images=60_000, crop=22),
 )
 """The paper's simulated larger network: 484-502-10 on a 1024 x 512 array, 22 x 22 pixels, 1.2
-million images."""
+million images. Full scales and rates are chosen on held-out training images, as for li_mlp."""
 
 tiny_in_situ = in_situ.InSituConfig(
     name="tiny_in_situ",
