@@ -161,9 +161,9 @@ class Checker:
     ) -> None:
         if expected.shape != got.shape:
             raise Mismatch(self.images, block, "shape", list(expected.shape), list(got.shape))
-        wrong = np.argwhere(expected != got)
-        if wrong.size:
-            where = tuple(int(k) for k in wrong[0])
+        wrong = expected != got
+        if wrong.any():
+            where = tuple(int(k) for k in np.argwhere(wrong)[0])
             raise Mismatch(
                 self.images, block, f"index {list(where)}", int(expected[where]), int(got[where])
             )

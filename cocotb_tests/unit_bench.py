@@ -6,6 +6,7 @@ image by image with the model by :class:`cocotb_tests.checker.Checker`; the firs
 run.
 """
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -148,14 +149,13 @@ class UnitBench(HostBus):
     async def serve_pulses(self) -> None:
         """Applies every programming pulse to its array."""
         layout = pulse_request_layout(self.config)
+        fields = [layout[name] for name in ("layer", "row", "col", "device", "kind")]
+        places = [(field.offset, (1 << field.width) - 1) for field in fields]
         while True:
             await RisingEdge(self.dut.program__pulse)
             self.end_image()
             request = int(self.dut.program__request.value)
-            layer, row, col, device, kind = (
-                request >> layout[name].offset & (1 << layout[name].width) - 1
-                for name in ("layer", "row", "col", "device", "kind")
-            )
+            layer, row, col, device, kind = (request >> first & mask for first, mask in places)
             self.boundary.program(layer, row, col, device, kind)
             self.seen.pulses.append((layer, row, col, device, kind))
 
@@ -340,4 +340,7 @@ async def run_images(dut: Any) -> None:
         bench.save_path, bench.save_s = Path(given["save"]), given["save_s"]
         bench.save_header = given["save_header"]
     resume = given["resume"]
+    # What is there now stays to the end: no use in looking through it again and again.
+    gc.collect()
+    gc.freeze()
     finish(await bench.run(None if resume is None else Path(resume)))

@@ -144,6 +144,10 @@ class UnitProbes:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.lanes = config.update.lanes
+        self.error_bits = config.error_bits
+        layout = update_command_layout(config)
+        fields = [layout[name] for name in ("layer", "shift")]
+        self._update_places = [(field.offset, (1 << field.width) - 1) for field in fields]
 
     def counters(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
         """int64 ``[n_images, len(Activity)]``: what each image's last cycle has not added to."""
@@ -155,7 +159,7 @@ class UnitProbes:
 
     def errors(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int32 ``[n_words, lanes]``."""
-        return self._vectors(records, 0, self.config.error_bits, signed=True)
+        return self._vectors(records, 0, self.error_bits, signed=True)
 
     def drives(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int8 ``[n_words, lanes]`` of the scaled words."""
@@ -167,15 +171,9 @@ class UnitProbes:
 
     def updates(self, records: npt.NDArray[np.uint32]) -> list[tuple[int, int]]:
         """Layer and shift of each command."""
-        layout = update_command_layout(self.config)
-        fields = [layout[name] for name in ("layer", "shift")]
-        return [
-            (
-                int(record[0]) >> fields[0].offset & (1 << fields[0].width) - 1,
-                int(record[0]) >> fields[1].offset & (1 << fields[1].width) - 1,
-            )
-            for record in records
-        ]
+        words = records[:, 0].astype(np.int64)
+        layers, shifts = (words >> first & mask for first, mask in self._update_places)
+        return list(zip(layers.tolist(), shifts.tolist(), strict=True))
 
     def chi_addresses(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int64 ``[n]``."""
