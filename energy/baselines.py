@@ -1,86 +1,188 @@
-"""The two digital designs of the published comparison, as configurations of the same estimator.
+"""The two digital designs of the published comparison, from what their gateware counts.
 
-Both are described by a schedule: what a plain engine of ``lanes`` multiply-accumulate lanes must
-read, compute and write for one training image, and how many cycles that takes. Costs come from the
+``fixed32`` and ``mixed4`` are training engines of this project (:mod:`hw.engine`), simulated as
+Verilog and equal to :mod:`model.engine`; their counters are the activity here. Costs come from the
 same rows as those of the computational-memory system, so the ratios compare like with like.
 
-32-bit fixed point (``fixed32``)
-    forward   every weight is read once and multiplied; one activation feeds all lanes in a cycle
-    backward  the same over the upper layers, transposed update    every weight is read, a product
-    is added, it is written back: two cycles a word, since a
-              memory of this size has one port
-
-Mixed precision, digital (``mixed4``)
-    forward, backward   as above with ``weight_bits`` = 4 and 8-bit activations update
-    the outer product, chi memory and threshold of the computational-memory system,
-                        charged at that system's own activity; a programmed pulse becomes a weight
-                        write
+What a direct engine does follows from its configuration alone; a chi engine's update is what a run
+counted, or that of the in-memory system's own activity, whose update it shares.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from energy.activity import Action, ActivityRecord, derive
-from energy.activity import seconds as activity_seconds
+from energy.activity import PHASES, Action, ActivityRecord, derive
+from energy.errors import EnergyError
 from energy.estimator import Estimate, charge
 from energy.scaling import Node
+from model import configurations
 from model.activity import Activity
 from model.config import Config
+from model.engine.activity import EngineActivity
+from model.engine.config import EngineConfig
+from model.engine.cycles import chi_update_cycles, direct_update_cycles, timing
 
-__all__ = ["FIXED32", "MIXED4", "Baseline", "estimate_baseline"]
+__all__ = [
+    "BASELINES",
+    "EngineRecord",
+    "counted",
+    "engine_like",
+    "estimate_baseline",
+    "expected",
+]
+
+BASELINES = ("fixed32", "mixed4")
+"""Names of the baselines: configurations of :mod:`model.configurations`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Baseline:
-    """A digital training engine."""
+class EngineRecord:
+    """What an engine counted."""
 
-    name: str
-    weight_bits: int
-    data_bits: int
-    """Width of activations and errors."""
-    sum_bits: int
-    """Width of an accumulator."""
-    chi_update: bool
-    """Whether the update is that of the mixed-precision system."""
-    lanes: int = 32
-    """Multiply-accumulate lanes. Inferred from the published times: 32 at 1 GHz or 64 at 500 MHz.
+    config: EngineConfig
+    images: int
+    counters: Mapping[str, float]
+    """Totals, by lower-case name of :class:`~model.engine.activity.EngineActivity`."""
+    source: str
+    """Who counted."""
+
+    def __post_init__(self) -> None:
+        missing = {member.name.lower() for member in EngineActivity} - self.counters.keys()
+        if self.images < 1 or missing:
+            raise EnergyError(
+                f"An engine's record needs images and the counter {min(missing, default='images')}."
+            )
+        for name, value in self.counters.items():
+            if not 0 <= value < float("inf"):
+                raise EnergyError(f"The counter {name} must not be negative, not {value}.")
+
+    def mean(self, counter: EngineActivity) -> float:
+        """The counter's mean per image."""
+        return self.counters[counter.name.lower()] / self.images
+
+
+def engine_like(name: str, config: Config) -> EngineConfig:
+    """A baseline with the network, lanes and clock of an in-memory system.
+
+    Raises
+    ------
+    EnergyError
+        If there is no such baseline.
+    ConfigError
+        If its sums would not fit.
     """
-    clock_period_s: float = 1e-9
-
-
-FIXED32 = Baseline(name="fixed32", weight_bits=32, data_bits=32, sum_bits=64, chi_update=False)
-"""32-bit fixed-point training engine."""
-
-MIXED4 = Baseline(name="mixed4", weight_bits=4, data_bits=8, sum_bits=24, chi_update=True)
-"""4-bit weights, 8-bit activations and errors, the update of the computational-memory system."""
-
-
-def _cycles(baseline: Baseline, config: Config) -> dict[str, int]:
-    network, lanes = config.network, baseline.lanes
-    layers = range(network.n_layers)
-    forward = sum(network.n_rows(k) * -(-network.n_cols(k) // lanes) for k in layers)
-    # One activation at a time through the one table: what the published times suggest as well.
-    forward += sum(network.n_cols(k) for k in layers)
-    hidden = [k for k in layers if k > 0]
-    backward = sum(network.n_cols(k) * -(-network.layers[k] // lanes) for k in hidden)
-    backward += sum(network.layers[k] for k in hidden)
-    update = 2 * sum(network.n_rows(k) * -(-network.n_cols(k) // lanes) for k in layers)
-    return {"forward": forward, "backward": backward, "update": update}
-
-
-def _engine(
-    baseline: Baseline, config: Config, phase: str, macs: int, cycles: float
-) -> list[Action]:
-    """A phase of ``macs`` multiply-accumulates, each with a weight read."""
-    network = config.network
-    weights = sum(network.n_rows(k) * network.n_cols(k) for k in range(network.n_layers))
-    bank = weights * baseline.weight_bits / 8 / baseline.lanes
-    flops = (
-        baseline.lanes * (baseline.weight_bits + baseline.data_bits + 2 * baseline.sum_bits) + 1000
+    if name not in BASELINES:
+        raise EnergyError(f"Unknown baseline {name!r}; known: {', '.join(BASELINES)}.")
+    engine = configurations.CONFIGURATIONS[name]
+    assert isinstance(engine, EngineConfig)
+    return replace(
+        engine,
+        network=config.network,
+        lanes=config.update.lanes,
+        clock_period_s=config.clock_period_s,
     )
 
+
+def expected(
+    engine: EngineConfig, *, chi_words: float = 0.0, chi_lanes: float = 0.0, steps: float = 0.0
+) -> EngineRecord:
+    """What a training image counts, by the engine's cycle model.
+
+    Exact for a direct engine. Of a chi engine ``chi_words`` and ``chi_lanes`` an image are given,
+    and ``steps``, the weight words that it changes.
+    """
+    network, times = engine.network, timing(engine)
+    layers = range(network.n_layers)
+    if engine.is_chi:
+        update = chi_words + sum(chi_update_cycles(1, 0) - 1 for _ in layers)
+    else:
+        update = sum(direct_update_cycles(times, layer) for layer in layers)
+        steps = float(times.words.sum())
+    hidden = [layer for layer in layers if layer > 0]
+    counters = {
+        EngineActivity.IMAGES: 1.0,
+        EngineActivity.CYCLES_FORWARD: times.load + times.words.sum() + len(layers) * times.forward,
+        EngineActivity.CYCLES_ERROR: times.error,
+        EngineActivity.CYCLES_BACKWARD: sum(
+            times.back_words[k] + times.backward + times.scaled[k - 1] for k in hidden
+        ),
+        EngineActivity.CYCLES_UPDATE: update,
+        EngineActivity.FORWARD_WORDS: times.words.sum(),
+        EngineActivity.BACKWARD_WORDS: times.back_words.sum(),
+        EngineActivity.ACTIVATIONS: sum(network.layers[1:]),
+        EngineActivity.ERRORS: sum(network.layers[1:]),
+        EngineActivity.STEP_WORDS: steps,
+        EngineActivity.CHI_WORDS: chi_words,
+        EngineActivity.CHI_LANES: chi_lanes,
+    }
+    return EngineRecord(
+        config=engine,
+        images=1,
+        counters={member.name.lower(): float(value) for member, value in counters.items()},
+        source="the engine's cycle model",
+    )
+
+
+def counted(name: str, config: Config, activity: ActivityRecord) -> EngineRecord:
+    """A baseline for the network of ``config``; the update of ``mixed4`` is that of
+    ``activity``."""
+    engine = engine_like(name, config)
+    if not engine.is_chi:
+        return expected(engine)
+    return expected(
+        engine,
+        chi_words=activity.mean(Activity.CHI_WORDS),
+        chi_lanes=activity.mean(Activity.CHI_LANES),
+        steps=activity.mean(Activity.PULSE_WORDS),
+    )
+
+
+def _seconds(record: EngineRecord) -> dict[str, float]:
+    period = record.config.clock_period_s
+    error = record.mean(EngineActivity.CYCLES_ERROR)
+    return {
+        "forward": record.mean(EngineActivity.CYCLES_FORWARD) * period,
+        "backward": (record.mean(EngineActivity.CYCLES_BACKWARD) + error) * period,
+        "update": record.mean(EngineActivity.CYCLES_UPDATE) * period,
+    }
+
+
+def _shared(record: EngineRecord) -> list[Action]:
+    """The actions of the blocks that both systems have, by the in-memory system's own rules: table,
+    buffers, errors, and with chi the whole update."""
+    engine, network = record.config, record.config.network
+    counters = dict.fromkeys((member.name.lower() for member in Activity), 0.0)
+    counters |= {
+        "images": 1,
+        "forward_products": network.n_layers,
+        "backward_products": network.n_layers - 1,
+        "activations": record.mean(EngineActivity.ACTIVATIONS),
+        "errors": record.mean(EngineActivity.ERRORS),
+        "chi_words": record.mean(EngineActivity.CHI_WORDS),
+        "chi_lanes": record.mean(EngineActivity.CHI_LANES),
+    }
+    activity = ActivityRecord(config=engine.name, images=1, counters=counters, source=record.source)
+    return [
+        action
+        for action in derive(engine.unit, activity)
+        if action.unit == "digital"
+        and action.component != "paper"
+        and action.block not in ("clock", "leakage", "read-out")
+        and (action.phase != "update" or engine.is_chi)
+        and action.count
+    ]
+
+
+def _lanes(record: EngineRecord) -> list[Action]:
+    """What the multiply-accumulate lanes and their weights do."""
+    engine = record.config
+    lanes, bits = engine.lanes, engine.weight_bits
+    bank = engine.weight_depth * bits / 8
+
     def action(
-        component: str, name: str, block: str, count: float, note: str, basis: str = "configuration"
+        component: str, name: str, phase: str, block: str, count: float, note: str
     ) -> Action:
+        in_memory = component == "sram"
         return Action(
             component=component,
             action=name,
@@ -89,96 +191,116 @@ def _engine(
             block=block,
             count=count,
             note=note,
-            basis=basis,
-            n_bytes=bank if component == "sram" else 0.0,
-            bits=baseline.weight_bits if component == "sram" else 0.0,
+            n_bytes=bank if in_memory else 0.0,
+            bits=bits if in_memory else 0.0,
         )
 
-    product_bits = baseline.weight_bits * baseline.data_bits
-    return [
-        action("sram", "read", "weight memory", macs, "a weight a multiply-accumulate"),
-        action("logic", "multiply", "multiply-accumulate", macs * product_bits, "full products"),
-        action("logic", "add", "multiply-accumulate", macs * baseline.sum_bits, "accumulation"),
-        action(
-            "register",
-            "write",
-            "multiply-accumulate",
-            macs * (baseline.weight_bits + baseline.sum_bits),
-            "weight and accumulator registers",
-        ),
-        action(
-            "register",
-            "clock",
-            "clock",
-            cycles * flops,
-            f"cycles x {flops} flip-flops",
-            basis="estimate",
-        ),
-        action(
-            "sram",
-            "leakage",
-            "leakage",
-            cycles * baseline.clock_period_s * 1e9 * baseline.lanes,
-            "time x banks",
-        ),
+    actions = []
+    for phase, counter, operand_bits in (
+        ("forward", EngineActivity.FORWARD_WORDS, 8),
+        ("backward", EngineActivity.BACKWARD_WORDS, engine.error_bits),
+    ):
+        products = record.mean(counter) * lanes
+        block = "multiply-accumulate"
+        actions += [
+            action("sram", "read", phase, "weight memory", products, "a weight a product"),
+            action(
+                "logic",
+                "multiply",
+                phase,
+                block,
+                products * bits * operand_bits,
+                f"{bits} x {operand_bits} bits: what the operand has",
+            ),
+            action("logic", "add", phase, block, products * engine.sum_bits, "sums"),
+            action(
+                "register",
+                "write",
+                phase,
+                block,
+                products * (bits + engine.operand_bits) + record.mean(counter) * engine.sum_bits,
+                "product registers and sums",
+            ),
+        ]
+    steps = record.mean(EngineActivity.STEP_WORDS) * lanes
+    actions += [
+        action("sram", "read", "update", "weight memory", steps, "a weight a step"),
+        action("sram", "write", "update", "weight memory", steps, "a weight a step"),
+        action("logic", "add", "update", "steps", steps * bits, "a step added"),
     ]
+    if not engine.is_chi:
+        actions += [
+            action(
+                "logic",
+                "multiply",
+                "update",
+                "steps",
+                steps * engine.error_bits * 8,
+                "error x activation",
+            ),
+            action("logic", "shift", "update", "steps", steps * 33, "the learning rate"),
+            action("register", "write", "update", "steps", steps * (41 + 33), "product and step"),
+        ]
+    return actions
+
+
+def _flip_flops(engine: EngineConfig) -> int:
+    """Flip-flops clocked in every cycle, estimated: products and column sums a lane, with chi its
+    three stages, else product and step; 1,000 for control and counters."""
+    per_lane = engine.weight_bits + engine.operand_bits + engine.sum_bits
+    per_lane += 3 * engine.unit.update.chi_bits if engine.is_chi else 41 + 33
+    return engine.lanes * per_lane + 1000
+
+
+def _standing(record: EngineRecord) -> list[Action]:
+    engine, flops = record.config, _flip_flops(record.config)
+    chi_bank = engine.unit.chi_depth * engine.unit.update.chi_bits / 8 if engine.is_chi else 0.0
+    actions = []
+    for phase, duration in _seconds(record).items():
+        actions.append(
+            Action(
+                component="register",
+                action="clock",
+                phase=phase,
+                unit="digital",
+                block="clock",
+                count=duration / engine.clock_period_s * flops,
+                note=f"cycles x {flops} flip-flops",
+                basis="estimate",
+            )
+        )
+        for n_bytes, bits in (
+            (engine.weight_depth * engine.weight_bits / 8, engine.weight_bits),
+            (chi_bank, engine.unit.update.chi_bits),
+        ):
+            if n_bytes:
+                actions.append(
+                    Action(
+                        component="sram",
+                        action="leakage",
+                        phase=phase,
+                        unit="digital",
+                        block="leakage",
+                        count=duration * 1e9 * engine.lanes,
+                        note="time x banks",
+                        n_bytes=n_bytes,
+                        bits=bits,
+                    )
+                )
+    return actions
 
 
 def estimate_baseline(
-    baseline: Baseline,
-    config: Config,
-    activity: ActivityRecord,
-    *,
-    preset: str = "bottom_up",
-    node: Node | None = None,
+    record: EngineRecord, *, preset: str = "bottom_up", node: Node | None = None
 ) -> Estimate:
-    """Estimates a training image of a baseline for the network of ``config``; see the module's
-    text."""
-    network = config.network
-    layers = range(network.n_layers)
+    """Energy and time of a mean training image of an engine."""
     node = Node() if node is None else node
-    cycles: dict[str, float] = dict(_cycles(baseline, config))
-    macs = {
-        "forward": sum(network.n_rows(k) * network.n_cols(k) for k in layers),
-        "backward": sum(network.layers[k] * network.n_cols(k) for k in layers if k > 0),
-        "update": sum(network.n_rows(k) * network.n_cols(k) for k in layers),
-    }
-    if baseline.chi_update:
-        cycles["update"] = activity_seconds(config, activity)["update"] / baseline.clock_period_s
-        macs["update"] = 0
-    actions = [
-        action
-        for phase in cycles
-        for action in _engine(baseline, config, phase, macs[phase], cycles[phase])
-    ]
-    if baseline.chi_update:
-        actions += [
-            action
-            for action in derive(config, activity)
-            if action.phase == "update" and action.unit == "digital" and action.component != "paper"
-        ]
-        writes = activity.mean(Activity.SET_PULSES)
-    else:
-        writes = macs["update"]
-    bank = next(action for action in actions if action.component == "sram")
-    actions.append(
-        Action(
-            component="sram",
-            action="write",
-            phase="update",
-            unit="digital",
-            block="weight memory",
-            count=writes,
-            note="weights written back" if not baseline.chi_update else "a weight write per pulse",
-            basis="configuration" if not baseline.chi_update else "counters",
-            n_bytes=bank.n_bytes,
-            bits=bank.bits,
-        )
-    )
+    actions = [*_lanes(record), *_shared(record), *_standing(record)]
+    assert {action.phase for action in actions} <= set(PHASES)
     return Estimate(
-        config=baseline.name,
+        config=record.config.name,
         preset=preset,
         node=node,
-        terms=tuple(charge(actions, preset, node, config, {})),
-        seconds={phase: n * baseline.clock_period_s for phase, n in cycles.items()},
+        terms=tuple(charge(actions, preset, node, record.config.unit, {})),
+        seconds=_seconds(record),
     )

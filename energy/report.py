@@ -11,7 +11,7 @@ from typing import Any
 
 from energy import area, explorer, plots, published, reproduction, systems, yao
 from energy.activity import PHASES, ActivityRecord, InputStatistics
-from energy.baselines import FIXED32, MIXED4, estimate_baseline
+from energy.baselines import BASELINES, EngineRecord, counted, estimate_baseline
 from energy.errors import EnergyError
 from energy.estimator import FEMTO, PRESETS, Estimate, Figure, Term, estimate
 from energy.formats import si
@@ -58,6 +58,8 @@ def build(
     trade_off: Sequence[Mapping[str, Any]] = (),
     node: Node | None = None,
     synthesis: Mapping[str, Any] | None = None,
+    engines: Mapping[str, EngineRecord] | None = None,
+    power: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All figures of the report as plain data.
 
@@ -76,6 +78,11 @@ def build(
         What synthesis found: ``area_um2``, ``cells``, ``critical_path_ns``, ``library``, and
         ``flip_flops_free`` (those without an enable) where known, else ``flip_flops``, which then
         replaces the estimate of clocked flip-flops.
+    engines
+        What runs of the digital baselines counted, by name; their cycle model unless given.
+    power
+        What ``mixbar power`` found for this or a smaller configuration, with ``activity``, the
+        record of its images, and ``toml``.
 
     Returns
     -------
@@ -95,17 +102,17 @@ def build(
         for preset in PRESETS
     }
     ours = results["bottom_up"]
-    baselines = {
-        baseline.name: estimate_baseline(baseline, config, activity, node=node)
-        for baseline in (FIXED32, MIXED4)
+    records = {
+        name: (engines or {}).get(name) or counted(name, config, activity) for name in BASELINES
     }
+    baselines = {name: estimate_baseline(record, node=node) for name, record in records.items()}
     compared = config.network.layers == PUBLISHED_LAYERS
     study_activity = reproduction.published_activity(config, inputs)
     study = {
         "study": estimate(config, study_activity, node=node, inputs=inputs),
         **{
-            f"study_{baseline.name}": estimate_baseline(baseline, config, study_activity, node=node)
-            for baseline in (FIXED32, MIXED4)
+            f"study_{name}": estimate_baseline(counted(name, config, study_activity), node=node)
+            for name in BASELINES
         },
     }
     tables: dict[str, Any] = {

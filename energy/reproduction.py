@@ -11,7 +11,7 @@ from typing import Any
 
 from energy import published, sram
 from energy.activity import PHASES, ActivityRecord, InputStatistics
-from energy.baselines import FIXED32, MIXED4, Baseline, estimate_baseline
+from energy.baselines import BASELINES, counted, estimate_baseline
 from energy.estimator import FEMTO, Estimate
 from energy.scaling import Node, row_factors
 from energy.tables import load_costs
@@ -86,22 +86,22 @@ def causes(config: Config, activity: ActivityRecord, node: Node) -> list[dict[st
     weights = sum(network.n_rows(k) * network.n_cols(k) for k in layers)
     upper = sum(network.layers[k] * network.n_cols(k) for k in layers if k > 0)
     rows = []
-    for baseline in (FIXED32, MIXED4):
-        result = estimate_baseline(baseline, config, activity, node=node)
+    for name in BASELINES:
+        record = counted(name, config, activity)
+        result = estimate_baseline(record, node=node)
         for phase in PHASES:
-            if baseline.chi_update and phase == "update":
+            if record.config.is_chi and phase == "update":
                 continue  # no access per weight there
             macs = upper if phase == "backward" else weights
             rows.append(
                 {
-                    "design": baseline.name,
+                    "design": name,
                     "phase": phase,
                     "weights": macs,
-                    "published_j": published.value("mca", baseline.name, "digital", phase, "energy")
-                    / macs,
+                    "published_j": published.value("mca", name, "digital", phase, "energy") / macs,
                     "ours_j": result.phase(phase).value / macs,
                     "blocks_j": _blocks(result, phase, macs),
-                    **_one_memory(baseline, weights, node),
+                    **_one_memory(record.config.weight_bits, weights, node),
                 }
             )
     return rows
@@ -115,11 +115,11 @@ def _blocks(result: Estimate, phase: str, macs: int) -> dict[str, float]:
     return blocks
 
 
-def _one_memory(baseline: Baseline, weights: int, node: Node) -> Mapping[str, float]:
-    n_bytes = weights * baseline.weight_bits / 8
+def _one_memory(weight_bits: int, weights: int, node: Node) -> Mapping[str, float]:
+    n_bytes = weights * weight_bits / 8
     figures = {}
     for name, row_id in (("one_memory_j", "sram_cacti"), ("one_cache_j", "sram_horowitz")):
         row = load_costs()[row_id]
-        access = sram.lookup(row.parameters["model"], "read_fj", n_bytes, baseline.weight_bits)
+        access = sram.lookup(row.parameters["model"], "read_fj", n_bytes, weight_bits)
         figures[name] = access.value * FEMTO * row_factors(row, node)[0]
     return figures
