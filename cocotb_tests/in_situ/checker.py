@@ -129,9 +129,17 @@ class Checker:
             array.program(0, SET, np.zeros(self.config.network.n_cols(layer), np.uint8))
 
     def check(
-        self, image: npt.NDArray[np.uint8], label: int, trained: bool, seen: Observation
+        self,
+        image: npt.NDArray[np.uint8],
+        label: int,
+        trained: bool,
+        seen: Observation,
+        *,
+        with_cycles: bool = True,
     ) -> None:
         """Runs the model on an image and compares.
+
+        ``with_cycles``: not where the arrays held pulses off, of which the model knows nothing.
 
         Raises
         ------
@@ -154,9 +162,9 @@ class Checker:
         self._check_pulses(ends_batch, seen)
         outputs = trace.outputs[place].copy()
         self.results.append(Result(outputs, int(outputs.argmax()), label, trained, skipped))
-        cycles = trace.cycles[place]
-        for phase, expected, got in zip(PHASES, cycles, seen.cycles, strict=True):
-            self._equal("cycles", "sequencer", f"cycles of phase {phase}", int(expected), int(got))
+        if with_cycles:
+            for phase, want, have in zip(PHASES, trace.cycles[place], seen.cycles, strict=True):
+                self._equal("cycles", "sequencer", f"cycles of phase {phase}", int(want), int(have))
         self.images += 1
 
     def _equal(self, kind: str, block: str, index: str, expected: object, got: object) -> None:

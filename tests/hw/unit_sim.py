@@ -24,15 +24,24 @@ from cocotb_tests.signals import pack, unpack_signed, unpack_unsigned
 from cocotb_tests.unit_probes import UnitProbes
 from hw.digital_unit import DigitalUnit
 from hw.layouts import pulse_request_layout
-from hw.registers import register_table
+from hw.registers import Register, register_table
 from model.activity import PHASES, Activity
 from model.arrays import new_arrays
 from model.config import Config
 from model.devices import SET
-from model.frames import image_frame, parse_result
+from model.frames import UnitSizes, image_frame, parse_result
 from model.unit import Settings, settings
 
-__all__ = ["Batch", "BrokenContract", "Hang", "Run", "random_batch", "run_unit"]
+__all__ = [
+    "Batch",
+    "BrokenContract",
+    "Hang",
+    "Host",
+    "Run",
+    "random_batch",
+    "records_of",
+    "run_unit",
+]
 
 
 class Hang(Exception):
@@ -74,7 +83,7 @@ class Run:
 
 
 def random_batch(
-    config: Config, n_images: int, seed: int, *, train: bool = True, run: Settings | None = None
+    config: UnitSizes, n_images: int, seed: int, *, train: bool = True, run: Settings | None = None
 ) -> Batch:
     """Images like digits: each class has its own, half of the pixels dark, and an eighth of the
     pixels differ from image to image."""
@@ -131,7 +140,7 @@ def run_unit(
     return sim.run(batches, idle, stall, chi_by_bus)
 
 
-def _records(values: Iterable[int], bits: int) -> npt.NDArray[np.uint32]:
+def records_of(values: Iterable[int], bits: int) -> npt.NDArray[np.uint32]:
     """Numbers in the form that the probes of the Verilog bench give them, uint32 ``[n, words]``."""
     n_words = -(-bits // 32)
     raw = b"".join(value.to_bytes(4 * n_words, "little") for value in values)
@@ -266,12 +275,12 @@ class _Programmer:
             raise BrokenContract(f"A pulse of {self.high} cycles, not {expected}.")
 
 
-class _Host:
-    """The host: registers, images, results."""
+class Host:
+    """The host of any unit: registers, images, results."""
 
-    def __init__(self, config: Config, unit: Any) -> None:
+    def __init__(self, config: UnitSizes, unit: Any, registers: Iterable[Register]) -> None:
         self.config, self.unit = config, unit
-        self.offsets = {register.name: register.offset for register in register_table(config)}
+        self.offsets = {register.name: register.offset for register in registers}
 
     async def write(self, ctx: Any, name: str, value: int) -> None:
         """One AXI4-Lite write."""
@@ -312,22 +321,10 @@ class _Host:
             raise BrokenContract(f"The read of 0x{offset:03X} was refused.")
         return int(data)
 
-    async def read_chi(self, ctx: Any) -> npt.NDArray[np.int32]:
-        """The whole chi memory, int32 ``[chi_depth, lanes]``."""
-        rows = np.zeros((self.config.chi_depth, self.config.update.lanes), np.uint32)
-        for word, lane in np.ndindex(rows.shape):
-            if lane == 0:
-                await self.write(ctx, "CHI_ADDRESS", word)
-            await self.write(ctx, "CHI_LANE", lane)
-            rows[word, lane] = await self.read(ctx, self.offsets["CHI_DATA"])
-        return rows.view(np.int32)
-
-    async def apply(self, ctx: Any, run: Settings) -> None:
-        """Writes settings that hold from the next image on."""
-        await self.write(ctx, "LEARNING_RATE", run.learning_rate_log2)
-        await self.write(ctx, "EPSILON", run.epsilon_log2)
-        await self.write(ctx, "SCALE_POLICY", int(run.running_scale))
-        await self.write(ctx, "SKIP_POLICY", run.skip)
+    async def read_counter(self, ctx: Any, name: str) -> int:
+        """A counter of 64 bits, low word first."""
+        low = await self.read(ctx, self.offsets[name])
+        return await self.read(ctx, self.offsets[name] + 4) << 32 | low
 
     async def send(
         self, ctx: Any, images: Iterable[tuple[npt.NDArray[np.uint8], int]], offers: Iterator[str]
@@ -346,6 +343,29 @@ class _Host:
                 while not (await ctx.tick().sample(port.tready))[-1]:
                     pass
         ctx.set(port.tvalid, 0)
+
+
+class _UnitHost(Host):
+    """The host of a digital unit."""
+
+    config: Config
+
+    async def read_chi(self, ctx: Any) -> npt.NDArray[np.int32]:
+        """The whole chi memory, int32 ``[chi_depth, lanes]``."""
+        rows = np.zeros((self.config.chi_depth, self.config.update.lanes), np.uint32)
+        for word, lane in np.ndindex(rows.shape):
+            if lane == 0:
+                await self.write(ctx, "CHI_ADDRESS", word)
+            await self.write(ctx, "CHI_LANE", lane)
+            rows[word, lane] = await self.read(ctx, self.offsets["CHI_DATA"])
+        return rows.view(np.int32)
+
+    async def apply(self, ctx: Any, run: Settings) -> None:
+        """Writes settings that hold from the next image on."""
+        await self.write(ctx, "LEARNING_RATE", run.learning_rate_log2)
+        await self.write(ctx, "EPSILON", run.epsilon_log2)
+        await self.write(ctx, "SCALE_POLICY", int(run.running_scale))
+        await self.write(ctx, "SKIP_POLICY", run.skip)
 
 
 class _UnitSim:
@@ -394,7 +414,7 @@ class _UnitSim:
             self.failure = self.failure or failure
 
     async def _host(self, ctx: Any, batches: Sequence[Batch], idle: str, chi_by_bus: bool) -> None:
-        host = _Host(self.config, self.unit)
+        host = _UnitHost(self.config, self.unit, register_table(self.config))
         offers = cycle(idle)
         run = settings(self.config)
         for batch in batches:
@@ -411,11 +431,7 @@ class _UnitSim:
         checker = self.result.checker
         while checker.checked_results < checker.images:
             await ctx.tick()
-        counters = []
-        for activity in Activity:
-            offset = host.offsets[f"COUNT_{activity.name}"]
-            low = await host.read(ctx, offset)
-            counters.append(await host.read(ctx, offset + 4) << 32 | low)
+        counters = [await host.read_counter(ctx, f"COUNT_{activity.name}") for activity in Activity]
         checker.check_counters(counters)
         errors = await host.read(ctx, host.offsets["ERRORS"])
         if errors:
@@ -423,7 +439,7 @@ class _UnitSim:
         data = self.unit.chi_memory.rows.data
         bits = self.config.update.chi_bits * self.config.update.lanes
         rows = [ctx.get(Value.cast(data[k])) for k in range(self.config.chi_depth)]
-        checker.check_chi(self.unpack.chi_rows(_records(rows, bits)))
+        checker.check_chi(self.unpack.chi_rows(records_of(rows, bits)))
         if chi_by_bus:
             checker.check_chi(await host.read_chi(ctx))
         self.finished = True
@@ -527,14 +543,14 @@ class _UnitSim:
             )
         ]
         activations, errors, scaled, updates = (
-            _records(values, bits) for values, bits in zip(records, widths, strict=True)
+            records_of(values, bits) for values, bits in zip(records, widths, strict=True)
         )
         seen.activations, seen.errors = unpack.activations(activations), unpack.errors(errors)
         seen.drives, seen.codes = unpack.drives(scaled), unpack.codes(scaled)
         seen.updates = unpack.updates(updates)
         seen.chi_addresses = np.array([address for address, _ in chi], np.int64)
         bits = config.update.chi_bits * config.update.lanes
-        seen.chi_words = unpack.chi_rows(_records((row for _, row in chi), bits))
+        seen.chi_words = unpack.chi_rows(records_of((row for _, row in chi), bits))
         if not self.waiting:
             raise BrokenContract("An image that nobody sent.")
         image, label = self.waiting[0]
