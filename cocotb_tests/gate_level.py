@@ -34,6 +34,8 @@ class Recording:
     """uint32 ``[n_cycles, n_words]``: ``rst``, then each port, in whole words."""
     ports: tuple[Port, ...]
     images: int
+    counters: dict[str, int]
+    """What the unit counted, by lower-case name of :class:`~model.activity.Activity`."""
     first_cycle: int
     """Cycle in which the first image begins: what lies before is initialisation."""
 
@@ -87,6 +89,7 @@ def record(
         values=values,
         ports=unit.ports,
         images=len(images),
+        counters=found["counters"],
         first_cycle=int(np.argmax(values[:, at])),
     )
 

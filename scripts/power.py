@@ -96,6 +96,7 @@ def _measure(
     from hw.verilog import emit
     from model import datasets
     from model.inputs import adapt
+    from model.settings import to_toml
     from scripts.cosim import training_order
 
     unit = emit(settings, out.resolve())
@@ -148,6 +149,8 @@ def _measure(
         "node_nm": node if node is not None else _node(library.name),
         "voltage_v": tables.voltage_v,
         "images": recording.images,
+        "counters": recording.counters,
+        "toml": to_toml(settings),
         "cycles_per_image": cycles / recording.images,
         "period_ns": period,
         "flip_flops": found.flip_flops,
