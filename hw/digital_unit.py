@@ -256,6 +256,7 @@ class DigitalUnit(wiring.Component):
         m.d.comb += [
             quantiser.layer.eq(sequencer.error_layer),
             quantiser.scale_policy.eq(self.scale_policy),
+            quantiser.decay.eq(sequencer.decay),
             sequencer.zero_error.eq(quantiser.zero_error),
             sequencer.zero_codes.eq(quantiser.zero_codes),
             sequencer.update_exponent.eq(quantiser.update_exponent),

@@ -82,6 +82,7 @@ class Quantiser(wiring.Component):
         M = running_maximum(M, m << E, decay_log2)  policy running; M = m << E for policy own
         k = max(scale_exponent(M, 3), E)            update_exponent
         codes = shift_round(e, k - E)
+        M = crowded_maximum(M, n, ...)              n non-zero codes
         E = E + s                                   for the layer below
 
     with the functions of :mod:`model.quantiser` and :mod:`model.rounding`; M is kept for each
@@ -93,7 +94,9 @@ class Quantiser(wiring.Component):
     k is valid in cycle ``OUTPUT_LATENCY`` + k = 7 + k unless stalled. A later ``emit`` delays the
     words by as much. One word a cycle both ways. ``i`` does not accept from the last word on until
     ``scaled``, nor from ``emit`` on until the last scaled word is in the output register. A vector
-    that is never emitted is dropped by the first word of the next.
+    that is never emitted is dropped by the first word of the next. The running maximum has grown
+    ``CROWD_LATENCY`` = 3 cycles after the last word came to the output register; the next vector of
+    the same layer begins later, as a product lies between.
 
     Parameters
     ----------
@@ -111,6 +114,9 @@ class Quantiser(wiring.Component):
     emit : ``In(1, init=1)``
         Send the vector; looked at while ``scaled`` is high and the vector was not sent yet. Left
         alone it is high: every vector is sent.
+    decay : ``In(1)``
+        Strobe: no vectors come for the layers below the output layer in this image; their running
+        maxima decay.
     scaled : ``Out(1)``
         The status below is valid: from ``SCALE_LATENCY`` on to the next vector's first word.
     drive_exponent, update_exponent : ``Out``
@@ -124,6 +130,7 @@ class Quantiser(wiring.Component):
     SCALE_LATENCY = VectorMaximum.LATENCY + 3
     # To the first scaled word: the memory's register and the output's.
     OUTPUT_LATENCY = SCALE_LATENCY + 2
+    CROWD_LATENCY = 3  # from the last word in the output register to the running maximum
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -139,6 +146,7 @@ class Quantiser(wiring.Component):
                 "layer": In(range(max(2, n_layers))),
                 "scale_policy": In(1),
                 "emit": In(1, init=1),
+                "decay": In(1),
                 "scaled": Out(1),
                 "drive_exponent": Out(range(config.error_exponent_max + 1)),
                 "update_exponent": Out(range(config.scale_bits + 1)),
@@ -189,6 +197,7 @@ class Quantiser(wiring.Component):
             scales.maximum.eq(maximum),
             scales.layer.eq(self.layer),
             scales.scale_policy.eq(self.scale_policy),
+            scales.decay.eq(self.decay),
             self.drive_exponent.eq(scales.drive_exponent),
             self.update_exponent.eq(scales.update_exponent),
             self.zero_error.eq(scales.zero_error),
@@ -220,6 +229,15 @@ class Quantiser(wiring.Component):
                 fetched.eq(1),
                 fetched_last.eq(word == last_word),
                 word.eq(word + 1),
+            ]
+
+        if self.config.update.crowded_codes:
+            m.submodules.crowd = crowd = _Crowd(self.config)
+            m.d.sync += crowd.valid.eq(advance & fetched)
+            m.d.comb += [
+                crowd.codes.eq(self.o.p.codes),
+                crowd.last.eq(self.o.p.last),
+                scales.crowded.eq(crowd.crowded),
             ]
 
         def load() -> None:
@@ -268,7 +286,8 @@ class _Scales(wiring.Component):
 
     ``update`` registers drive exponent and running maximum, ``finish`` in the cycle after it the
     update exponent; outputs are valid from the cycle after ``finish`` to the next ``update``.
-    ``layer`` is stable from two cycles before ``update``.
+    ``layer`` is stable from two cycles before ``update``. ``crowded`` lets the running maximum of
+    the last vector grow, ``decay`` lets those of all layers but the output layer decay.
     """
 
     def __init__(self, config: Config) -> None:
@@ -280,6 +299,8 @@ class _Scales(wiring.Component):
                 "scale_policy": In(1),
                 "update": In(1),
                 "finish": In(1),
+                "crowded": In(1),
+                "decay": In(1),
                 "drive_exponent": Out(range(config.error_exponent_max + 1)),
                 "update_exponent": Out(range(config.scale_bits + 1)),
                 # update_exponent less the exponents above: the shift of this vector's codes.
@@ -303,10 +324,13 @@ class _Scales(wiring.Component):
         decayed, decayed_shifted = Signal(config.scale_bits), Signal(config.scale_bits)
         m.d.comb += above.eq(Mux(self.layer == n_layers - 1, 0, above_next))
         m.d.sync += decayed_shifted.eq(decayed >> above)
+        less = [previous - (previous >> config.update.decay_log2) for previous in maxima]
         with m.Switch(self.layer):
-            for index, previous in enumerate(maxima):
+            for index, value in enumerate(less):
                 with m.Case(index):
-                    m.d.sync += decayed.eq(previous - (previous >> config.update.decay_log2))
+                    m.d.sync += decayed.eq(value)
+        with m.If(self.decay):
+            m.d.sync += [maxima[index].eq(less[index]) for index in range(n_layers - 1)]
 
         # First cycle: drive exponent from the maximum, and the maximum that the codes go by.
         m.submodules.drive = drive = ScaleExponent(
@@ -346,12 +370,61 @@ class _Scales(wiring.Component):
             exponent.eq(Mux(code.exponent > held, code.exponent, held)),
             shift.eq(exponent - held),
         ]
+        if config.update.crowded_codes:
+            scaled_layer = Signal.like(self.layer)  # of the last vector
+            with m.If(self.update):
+                m.d.sync += scaled_layer.eq(self.layer)
+            with m.If(self.crowded):
+                with m.Switch(scaled_layer):
+                    for index, maximum in enumerate(maxima):
+                        with m.Case(index):
+                            more = maximum >> (config.update.decay_log2 - 2)
+                            m.d.sync += maximum.eq(maximum + Mux(maximum[-1], 0, more))
+
         with m.If(self.finish):
             m.d.sync += [
                 self.update_exponent.eq(exponent),
                 self.code_shift.eq(shift),
                 self.zero_codes.eq(self.zero_error | (length < code.exponent)),
             ]
+        return m
+
+
+class _Crowd(wiring.Component):
+    """Counts the non-zero codes of a vector; ``crowded`` strobes, two cycles after the word with
+    ``last``, where they are more than ``update.crowded_codes``."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "codes": In(scaled_word_layout(config).members["codes"]),
+                "last": In(1),
+                "valid": In(1),
+                "crowded": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        network, limit = self.config.network, self.config.update.crowded_codes
+        n_units = max(network.n_cols(layer) for layer in range(network.n_layers))
+
+        # Cycle 0: codes of the word.
+        of_word = Signal(range(self.config.update.lanes + 1))
+        counted, counted_last = Signal(), Signal()
+        m.d.sync += [
+            of_word.eq(sum(code.any() for code in self.codes)),
+            counted.eq(self.valid),
+            counted_last.eq(self.last),
+        ]
+
+        # Cycle 1: codes of the vector.
+        before, total = Signal(range(n_units + 1)), Signal(range(n_units + 1))
+        m.d.comb += total.eq(before + of_word)
+        m.d.sync += self.crowded.eq(counted & counted_last & (total > limit))
+        with m.If(counted):
+            m.d.sync += before.eq(Mux(counted_last, 0, total))
         return m
 
 

@@ -73,6 +73,8 @@ class Sequencer(wiring.Component):
         Strobes: the last activation word of a layer, the last scaled error word was transferred.
     zero_error, zero_codes, update_exponent : ``In``
         Of the scaled vector, valid at ``scaled_done``.
+    decay : ``Out(1)``
+        Strobe: the image is skipped; the running maxima of the layers below the output layer decay.
     error_layer : ``Out``
         Layer whose units the errors under way belong to.
     update_command : ``Out(stream)``
@@ -114,6 +116,7 @@ class Sequencer(wiring.Component):
                 "zero_error": In(1),
                 "zero_codes": In(1),
                 "update_exponent": In(range(config.scale_bits + 1)),
+                "decay": Out(1),
                 "error_layer": Out(layer),
                 "update_command": Out(stream.Signature(update_command_layout(config))),
                 "update_busy": In(1),
@@ -211,6 +214,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.scaled_done):
                     self._command_update(m, update_shift, worth_updating & ~skip)
                     m.d.sync += self.skipped.eq(skip)
+                    m.d.comb += self.decay.eq(skip)
                     m.next = "UPDATE"
                     if last_layer > 0:
                         with m.If(~skip):

@@ -239,6 +239,12 @@ class UpdateConfig:
     ``learning_rate_log2``: 6 rather than 4 takes a third of the non-zero updates away at the same
     accuracy."""
 
+    crowded_codes: int = 0
+    """Non-zero codes above which an error vector is crowded, and the running maximum grows instead
+    of decaying, until no more than a quarter of the images are: early in training, when every unit
+    has an error, only the largest are worth an update then. 0 never grows it. Needs ``decay_log2``
+    of 2 or more."""
+
     skip_policy: SkipPolicy = SkipPolicy.ZERO_ERROR
     """When backward products and update are skipped."""
 
@@ -256,6 +262,12 @@ class UpdateConfig:
         )
         require_range("update", "learning_rate_log2", self.learning_rate_log2, -16, 8)
         require_range("update", "decay_log2", self.decay_log2, 1, 16)
+        require_range("update", "crowded_codes", self.crowded_codes, 0, 4096)
+        require(
+            self.crowded_codes == 0 or self.decay_log2 >= 2,
+            "update.decay_log2 must be at least 2 where update.crowded_codes is not 0, not "
+            f"{self.decay_log2}.",
+        )
 
     @property
     def shift_max(self) -> int:

@@ -11,6 +11,7 @@ from model.config import (
     ConverterConfig,
     NetworkConfig,
     PulseConfig,
+    SkipPolicy,
     TrainingConfig,
     UpdateConfig,
 )
@@ -40,15 +41,16 @@ __all__ = [
 mca_mlp = Config(
     name="mca_mlp",
     converter=ConverterConfig(weight_us=12.0),
-    update=UpdateConfig(learning_rate_log2=-2),
+    update=UpdateConfig(strip_columns=6, crowded_codes=8, skip_policy=SkipPolicy.ZERO_CODES),
+    training=TrainingConfig(rate_drops=(0.6, 0.8, 0.93)),
 )
 """Nandakumar et al., Front. Neurosci. 14:406 (2020): 785-250-10 on PCM, chi accumulator, blind
 single pulses.
 
 At the unit's own pace conductances are read microseconds to seconds after their pulses, 1.2 to 2
 times as high as the 38.6 s after which the paper's 8 uS a unit of weight was read. With 12 uS a
-pulse is worth the paper's epsilon again; learning rate and decay are chosen with it, on held-out
-training images (docs/training.md).
+pulse is worth the paper's epsilon again. Strips, crowded codes and skipped images keep the update
+short; all were chosen on held-out training images (docs/training.md).
 """
 
 tiny_mca = Config(

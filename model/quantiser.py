@@ -14,6 +14,7 @@ __all__ = [
     "DRIVE_CODE_MAX",
     "UPDATE_CODE_MAX",
     "activation_code",
+    "crowded_maximum",
     "running_maximum",
     "scale_exponent",
 ]
@@ -46,6 +47,22 @@ def running_maximum(previous: int, maximum: int, decay_log2: int) -> int:
     """``max(maximum, previous - (previous >> decay_log2))``: the largest magnitude seen, decaying
     by an image."""
     return max(maximum, previous - (previous >> decay_log2))
+
+
+@njit
+def crowded_maximum(
+    maximum: int, n_nonzero: int, crowded_codes: int, decay_log2: int, scale_bits: int
+) -> int:
+    """The running maximum after a vector with ``n_nonzero`` codes that are not zero.
+
+    A vector with more than ``crowded_codes`` of them, unless that is 0, is crowded: the maximum
+    grows by ``maximum >> (decay_log2 - 2)``, four times what :func:`running_maximum` takes off in
+    an image, so that it settles where a quarter of the images are crowded. It stops growing at
+    ``2**(scale_bits - 1)``: ``scale_bits`` bits suffice for a ``decay_log2`` of 2 or more.
+    """
+    if crowded_codes == 0 or n_nonzero <= crowded_codes or maximum >> (scale_bits - 1) != 0:
+        return maximum
+    return maximum + (maximum >> (decay_log2 - 2))
 
 
 @njit

@@ -42,6 +42,7 @@ from model.quantiser import (
     DRIVE_CODE_MAX,
     UPDATE_CODE_MAX,
     activation_code,
+    crowded_maximum,
     running_maximum,
     scale_exponent,
 )
@@ -174,6 +175,8 @@ class UnitState(NamedTuple):
     """int64 ``[n_layers, 2]``: row and column tiles."""
     code_max: int
     decay_log2: int
+    crowded_codes: int
+    scale_bits: int
     refresh_interval: int
     refresh_rows: int
     read_integration_cycles: int
@@ -240,6 +243,8 @@ def new_unit(config: Config) -> UnitState:
         ),
         code_max=config.converter.code_max,
         decay_log2=config.update.decay_log2,
+        crowded_codes=config.update.crowded_codes,
+        scale_bits=config.scale_bits,
         refresh_interval=config.refresh.interval,
         refresh_rows=config.refresh.rows,
         read_integration_cycles=config.array.read_integration_cycles,
@@ -323,6 +328,13 @@ def _scale_errors(unit: UnitState, run: Settings, layer: int, base_exponent: int
     for k in range(errors.shape[0]):
         drives[k] = shift_round(errors[k], drive_exponent)
         codes[k] = shift_round(errors[k], exponent - base_exponent)
+    unit.maxima[layer] = crowded_maximum(
+        unit.maxima[layer],
+        int(np.count_nonzero(codes)),
+        unit.crowded_codes,
+        unit.decay_log2,
+        unit.scale_bits,
+    )
     trace.exponents[layer, 0] = drive_exponent
     trace.exponents[layer, 1] = exponent
     unit.counters[_ERRORS] += errors.shape[0]
@@ -550,6 +562,9 @@ def train_image(
     skipped = (run.skip == 1 and maximum == 0) or (run.skip == 2 and zero_codes)
     trace.sizes[2] = skipped
     counters[_SKIPPED] += skipped
+    if skipped:  # no vector comes for the layers below
+        for layer in range(last):
+            unit.maxima[layer] = running_maximum(unit.maxima[layer], 0, unit.decay_log2)
 
     # Backward; every layer's update starts when its error codes are complete, beside the product
     # below it.

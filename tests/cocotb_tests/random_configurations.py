@@ -63,6 +63,7 @@ DECKS: dict[str, Sequence[Any]] = {
     "noise": (0.0, 1.0, 1.0),
     "drift_nu": (0.0, 0.04),
     "seconds_per_image": (0.0, 1.0),
+    "crowded_codes": (0, 1, 3),
 }
 
 
@@ -119,6 +120,7 @@ def _configuration(rng: np.random.Generator, name: str, hand: dict[str, Any]) ->
             learning_rate_log2=hand["learning_rate_log2"],
             scale_policy=hand["scale_policy"],
             decay_log2=hand["decay_log2"],
+            crowded_codes=hand["crowded_codes"] if hand["decay_log2"] >= 2 else 0,
             skip_policy=hand["skip_policy"],
         ),
         pulse=PulseConfig(

@@ -242,8 +242,29 @@ FAULTS = (
     Fault(
         "running maximum without decay",
         "quantiser",
-        "decayed.eq(previous - (previous >> config.update.decay_log2))",
-        "decayed.eq(previous)",
+        "[previous - (previous >> config.update.decay_log2) for previous in maxima]",
+        "maxima",
+        r"quantiser|transactions",
+    ),
+    Fault(
+        "running maximum of a crowded vector grows too little",
+        "quantiser",
+        "maximum >> (config.update.decay_log2 - 2)",
+        "maximum >> (config.update.decay_log2 - 1)",
+        r"quantiser|transactions",
+    ),
+    Fault(
+        "crowded with a code less",
+        "quantiser",
+        "(total > limit)",
+        "(total >= limit)",
+        r"quantiser|transactions",
+    ),
+    Fault(
+        "no decay in skipped images",
+        "sequencer",
+        "self.decay.eq(skip)",
+        "self.decay.eq(0)",
         r"quantiser|transactions",
     ),
     Fault(

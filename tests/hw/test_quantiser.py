@@ -7,7 +7,13 @@ import pytest
 from hw.quantiser import Quantiser, ScaleExponent
 from model.config import Config, NetworkConfig, UpdateConfig
 from model.configurations import tiny_mca
-from model.quantiser import DRIVE_CODE_MAX, UPDATE_CODE_MAX, running_maximum, scale_exponent
+from model.quantiser import (
+    DRIVE_CODE_MAX,
+    UPDATE_CODE_MAX,
+    crowded_maximum,
+    running_maximum,
+    scale_exponent,
+)
 from model.rounding import shift_round
 from tests.hw.hw_configs import VARIANTS, words
 from tests.hw.hw_sim import STALLS, Trace, get, put, simulate
@@ -28,18 +34,25 @@ class Golden:
 
     def __call__(self, layer: int, errors: np.ndarray) -> tuple[dict[str, int], list[dict]]:
         """The status and the scaled words of a vector."""
+        update = self.config.update
         above = 0 if layer == len(self.maxima) - 1 else self.above
         m = int(np.abs(errors).max())
         s = scale_exponent(m, DRIVE_CODE_MAX)
         if self.running:
-            decay_log2 = self.config.update.decay_log2
-            self.maxima[layer] = running_maximum(self.maxima[layer], m << above, decay_log2)
+            self.maxima[layer] = running_maximum(self.maxima[layer], m << above, update.decay_log2)
         else:
             self.maxima[layer] = m << above
         k = max(scale_exponent(self.maxima[layer], UPDATE_CODE_MAX), above)
         self.above = above + s
         drives = [shift_round(int(e), s) for e in errors]
         codes = [shift_round(int(e), k - above) for e in errors]
+        self.maxima[layer] = crowded_maximum(
+            self.maxima[layer],
+            int(np.count_nonzero(codes)),
+            update.crowded_codes,
+            update.decay_log2,
+            self.config.scale_bits,
+        )
         assert max(map(abs, drives)) <= DRIVE_CODE_MAX
         assert max(map(abs, codes)) <= UPDATE_CODE_MAX
         status = dict(zip(STATUS, (s, k, int(m == 0), int(not any(codes))), strict=True))
@@ -163,6 +176,59 @@ def test_decay_reaches_small_errors() -> None:
     """After a large error the codes vanish, until the running maximum has decayed to the errors."""
     large, small = np.array([2_000_000, 0, 0, 0]), np.array([0, 500, -1000, 0])
     run(tiny_mca, [(1, large)] + [(1, small)] * 130)
+
+
+@pytest.mark.parametrize("crowded_codes", [1, 5])
+@pytest.mark.parametrize("name", ["tiny_mca", "three_layers"])
+def test_crowded(name: str, crowded_codes: int) -> None:
+    """Vectors alike from image to image: crowded until the scale has grown, then no longer."""
+    config = VARIANTS[name]
+    update = replace(config.update, crowded_codes=crowded_codes, decay_log2=3)
+    config = replace(config, update=update)
+    rng = np.random.default_rng(crowded_codes)
+    vectors = [
+        (layer, rng.integers(-1000, 1001, config.network.n_cols(layer)))
+        for _ in range(40)
+        for layer in reversed(range(config.network.n_layers))
+    ]
+    run(config, vectors, stall="110")
+
+
+def test_maximum_stops_growing() -> None:
+    """The largest errors, crowded in every image: the running maximum stays within its bits."""
+    config = replace(tiny_mca, update=replace(tiny_mca.update, crowded_codes=1, decay_log2=2))
+    largest = 2 ** (config.error_bits - 1) - 1
+    vectors = [
+        (layer, np.full(config.network.n_cols(layer), largest))
+        for _ in range(8)
+        for layer in (1, 0)
+    ]
+    run(config, vectors)
+
+
+def test_decay_strobe() -> None:
+    """An image that was skipped: the layers below the output layer decay without a vector."""
+    dut, golden = Quantiser(tiny_mca), Golden(tiny_mca, True)
+    large, small = np.array([4000, 0, 0, 0]), np.arange(9)
+
+    async def bench(ctx) -> None:
+        ctx.set(dut.scale_policy, 1)
+        for layer, errors in ((1, large), (0, small), (1, large), (0, small)):
+            expected, scaled = golden(layer, errors)
+            ctx.set(dut.layer, layer)
+            await put(ctx, dut.i, words(errors, 8, "errors"))
+            assert await get(ctx, dut.o, len(scaled)) == scaled
+            assert {name: ctx.get(getattr(dut, name)) for name in STATUS} == expected
+            if layer == 0:
+                ctx.set(dut.decay, 1)
+                await ctx.tick().repeat(20)
+                ctx.set(dut.decay, 0)
+                for _ in range(20):
+                    golden.maxima[0] = running_maximum(
+                        golden.maxima[0], 0, tiny_mca.update.decay_log2
+                    )
+
+    simulate(dut, bench)
 
 
 def test_dropped_vector() -> None:

@@ -29,7 +29,11 @@ busy = replace(
     converter=ConverterConfig(weight_us=2.0, forward_full_scale=16.0),
     # A high rate: many updates cross the threshold at once, in both directions.
     update=UpdateConfig(
-        lanes=4, learning_rate_log2=3, decay_log2=1, skip_policy=SkipPolicy.ZERO_CODES
+        lanes=4,
+        learning_rate_log2=3,
+        decay_log2=2,
+        crowded_codes=2,
+        skip_policy=SkipPolicy.ZERO_CODES,
     ),
     # Two slots: the update stalls.
     pulse=PulseConfig(set_cycles=2, reset_cycles=3, gap_cycles=1, queue_depth=2),
@@ -58,6 +62,10 @@ UNITS: dict[str, Config] = {
         # Both input vectors fill their words: the bias has a word of its own.
         replace(busy, name="full_words", network=NetworkConfig(layers=(8, 4, 3))),
         replace(busy, name="adc_6", converter=replace(busy.converter, adc_bits=6)),
+        # The scale falls only, and fast.
+        replace(
+            busy, name="fast_decay", update=replace(busy.update, decay_log2=1, crowded_codes=0)
+        ),
         replace(busy, name="own_scale", update=replace(busy.update, scale_policy=ScalePolicy.OWN)),
         replace(
             busy, name="never_skips", update=replace(busy.update, skip_policy=SkipPolicy.NEVER)

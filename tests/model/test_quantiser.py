@@ -12,6 +12,7 @@ from model.quantiser import (
     DRIVE_CODE_MAX,
     UPDATE_CODE_MAX,
     activation_code,
+    crowded_maximum,
     running_maximum,
     scale_exponent,
 )
@@ -96,3 +97,31 @@ def test_activation_codes() -> None:
     codes = [activation_code(a) for a in range(256)]
     assert codes == [0] * 64 + [1] * 128 + [2] * 64
     assert scale_exponent(255, UPDATE_CODE_MAX) == ACTIVATION_EXPONENT
+
+
+def test_crowded_maximum_by_hand() -> None:
+    assert crowded_maximum(1600, 4, 4, 6, 40) == 1600  # as many codes as allowed
+    assert crowded_maximum(1600, 5, 4, 6, 40) == 1700
+    assert crowded_maximum(1600, 5, 4, 2, 40) == 3200
+    assert crowded_maximum(1600, 5, 0, 6, 40) == 1600  # switched off
+    assert crowded_maximum(1600, 5, 4, 6, 11) == 1600  # its top bit is set
+    assert crowded_maximum(0, 5, 4, 6, 40) == 0
+
+
+@given(st.integers(0, 2**20 - 1), st.integers(2, 16))
+def test_crowded_maximum_outgrows_decay(maximum: int, decay_log2: int) -> None:
+    """It grows by three to four times what the next image's decay takes off, and keeps its bits."""
+    grown = crowded_maximum(maximum, 2, 1, decay_log2, 20)
+    assert maximum <= grown < 2**20
+    if maximum < 2**19:
+        assert grown - maximum == maximum >> (decay_log2 - 2)
+    assert running_maximum(grown, 0, decay_log2) <= grown
+
+
+def test_crowded_quarter() -> None:
+    """One crowded image in four holds the maximum where it is, to second order."""
+    maximum = start = 2**40
+    for image in range(400):
+        maximum = running_maximum(maximum, 0, 8)
+        maximum = crowded_maximum(maximum, 2 if image % 4 == 0 else 1, 1, 8, 60)
+    assert abs(maximum - start) < 0.02 * start

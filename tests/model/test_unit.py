@@ -165,6 +165,32 @@ def test_scale_policies() -> None:
             assert unit.unit.maxima[1] == (1 << 24) - (1 << 8)
 
 
+def test_running_maxima_decay_in_skipped_images() -> None:
+    """No vector comes for the layers below the output layer, and they decay all the same."""
+    config = replace(tiny_mca, network=NetworkConfig(layers=(11, 9, 6, 3)))
+    unit = Unit(with_update(config, skip_policy=SkipPolicy.ZERO_CODES, decay_log2=4))
+    unit.unit.maxima[:] = 1 << 36
+    unit.train()
+    assert unit.count(Activity.SKIPPED_IMAGES) == 1
+    assert unit.unit.maxima.tolist() == 3 * [(1 << 36) - (1 << 32)]
+
+
+def test_crowded_vectors_let_the_scale_grow() -> None:
+    """The same image again and again, with errors in all units: the scale grows over most of them.
+    Without the limit it stays with the largest."""
+    codes = []
+    for crowded_codes in (0, 2):
+        unit = Unit(
+            with_update(tiny_mca, crowded_codes=crowded_codes, skip_policy=SkipPolicy.NEVER)
+        )
+        unit.run = unit.run._replace(learning_rate_log2=-32)  # nothing is learnt
+        image = np.full(20, 255, np.uint8)
+        for _ in range(200):
+            unit.train(image)
+        codes.append(int(np.count_nonzero(unit.unit.trace.error_codes[0])))
+    assert codes[1] < codes[0]
+
+
 def test_running_maximum_decays_only_with_trained_images() -> None:
     unit = Unit(tiny_mca)
     unit.train()
