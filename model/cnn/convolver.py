@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.cnn.product_tables import ProductTables, add_chunk
+from model.cnn.product_tables import SPREAD, ProductTables, add_chunk, add_narrow
 from model.cnn.requantiser import requantise
 from model.jit import njit
 
@@ -24,26 +24,69 @@ class Requantisation(NamedTuple):
 
 
 @njit
-def _add_patch(
-    tables: ProductTables,
-    features: NDArray[np.uint8],
+def _spread_map(features: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The bits of every pixel, a byte apart, ``[c, height, width]``: a patch's planes are sums of
+    these, shifted."""
+    height, width, channels = features.shape
+    spread_map = np.empty((channels, height, width), np.uint64)
+    for channel in range(channels):
+        for y in range(height):
+            for x in range(width):
+                spread_map[channel, y, x] = SPREAD[features[y, x, channel]]
+    return spread_map
+
+
+@njit
+def _add_narrow_patch(
+    pairs: NDArray[np.int16],
+    spread_map: NDArray[np.uint64],
     kernel: int,
     top: int,
     left: int,
-    values: NDArray[np.uint8],
+    accumulators: NDArray[np.int32],
+) -> bool:
+    """The sums of one patch under a narrow kernel; whether any line was driven."""
+    accumulators[:] = 0
+    driven = False
+    eight = np.uint64(8)
+    for channel in range(spread_map.shape[0]):
+        low = high = np.uint64(0)
+        index = np.uint64(0)
+        for ky in range(kernel):
+            for kx in range(kernel):
+                bits = spread_map[channel, top + ky, left + kx]
+                if index < eight:
+                    low |= bits << index
+                else:
+                    high |= bits << (index - eight)
+                index += np.uint64(1)
+        if low | high:
+            driven = True
+            add_narrow(pairs, channel, low, high, accumulators)
+    return driven
+
+
+@njit
+def _add_wide_patch(
+    tables: ProductTables,
+    spread_map: NDArray[np.uint64],
+    kernel: int,
+    top: int,
+    left: int,
     planes: NDArray[np.uint64],
     accumulators: NDArray[np.int32],
 ) -> bool:
-    """The sums of one patch; whether any line was driven."""
+    """The same under a wide kernel; ``planes`` is scratch."""
     accumulators[:] = 0
-    driven = False
-    for channel in range(features.shape[2]):
-        for ky in range(kernel):
-            for kx in range(kernel):
-                values[ky * kernel + kx] = features[top + ky, left + kx, channel]
-        if add_chunk(tables, channel, values, planes, accumulators):
-            driven = True
-    return driven
+    driven = np.uint64(0)
+    for channel in range(spread_map.shape[0]):
+        planes[:] = 0
+        for index in range(kernel * kernel):
+            bits = spread_map[channel, top + index // kernel, left + index % kernel]
+            planes[index >> 3] |= bits << np.uint64(index & 7)
+            driven |= bits
+        add_chunk(tables, channel, planes, accumulators)
+    return driven != 0
 
 
 @njit
@@ -70,7 +113,7 @@ def convolve(
     offsets, multipliers = requantisation.offsets, requantisation.multipliers
     accumulators = np.zeros(outs, np.int32)
     activations, blank = np.empty(outs, np.uint8), np.empty(outs, np.uint8)
-    values = np.empty(kernel * kernel, np.uint8)
+    spread_map, pairs = _spread_map(features), tables.pairs
     planes = np.empty((kernel * kernel + 7) // 8, np.uint64)
     # Most patches of an image are blank: what follows from no sum at all is computed once.
     requantise(accumulators, offsets, multipliers, requantisation.shift, blank)
@@ -78,9 +121,17 @@ def convolve(
     for y in range(first, end):
         for x in range(width_out):
             found = blank
-            if _add_patch(
-                tables, features, kernel, y * stride, x * stride, values, planes, accumulators
-            ):
+            # The tables are no argument of the narrow call: counting their references in every
+            # patch would take as long as the patch.
+            if tables.narrow:
+                driven = _add_narrow_patch(
+                    pairs, spread_map, kernel, y * stride, x * stride, accumulators
+                )
+            else:
+                driven = _add_wide_patch(
+                    tables, spread_map, kernel, y * stride, x * stride, planes, accumulators
+                )
+            if driven:
                 requantise(accumulators, offsets, multipliers, requantisation.shift, activations)
                 found = activations
             for out in range(outs):
@@ -97,9 +148,12 @@ def convolve_accumulators(
     accumulators: NDArray[np.int32],
 ) -> None:
     """Accumulators of all patches, int32 ``[height_out, width_out, outs]``, written."""
-    values = np.empty(kernel * kernel, np.uint8)
+    spread_map, pairs = _spread_map(features), tables.pairs
     planes = np.empty((kernel * kernel + 7) // 8, np.uint64)
     for y in range(accumulators.shape[0]):
         for x in range(accumulators.shape[1]):
             sums = accumulators[y, x]
-            _add_patch(tables, features, kernel, y * stride, x * stride, values, planes, sums)
+            if tables.narrow:
+                _add_narrow_patch(pairs, spread_map, kernel, y * stride, x * stride, sums)
+            else:
+                _add_wide_patch(tables, spread_map, kernel, y * stride, x * stride, planes, sums)

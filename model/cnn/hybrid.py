@@ -103,13 +103,15 @@ def apply_update(
 
 def train_batch(
     unit: InferenceUnit,
-    images: NDArray[np.uint8],
+    features: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     logit_scale: float,
-    replica: int,
 ) -> Update:
-    """One batch through one replica of the convolver, and the update of the shared layer."""
-    features = unit.features(images, replica)
+    """One batch through the fully connected layer, and its update.
+
+    ``features``: of the batch's images, see :meth:`InferenceUnit.features`; the convolver does not
+    learn, so they may be computed once.
+    """
     accumulators = unit.accumulators(features)
     steps = -unit.config.training.hybrid_rate_us * gradient(
         features, accumulators, labels, logit_scale

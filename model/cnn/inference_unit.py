@@ -19,7 +19,7 @@ from model.cnn.crossbar import LayerArrays
 from model.cnn.fully_connected import classify, flatten
 from model.cnn.line_buffer import patches
 from model.cnn.pooling import max_pool
-from model.cnn.product_tables import ProductTables, add_chunk, product_tables
+from model.cnn.product_tables import ProductTables, add_chunk, product_tables, spread
 from model.cnn.read_out import accumulate, shift_add
 from model.cnn.requantiser import requantise
 from model.jit import njit
@@ -61,7 +61,8 @@ def _multiply_images(
     for image in range(chunks.shape[0]):
         accumulators[image] = 0
         for chunk in range(chunks.shape[1]):
-            add_chunk(tables, chunk, chunks[image, chunk], planes, accumulators[image])
+            spread(chunks[image, chunk], planes)
+            add_chunk(tables, chunk, planes, accumulators[image])
 
 
 class InferenceUnit:

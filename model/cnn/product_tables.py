@@ -14,13 +14,21 @@ from numpy.typing import NDArray
 from model.cnn.crossbar import LayerArrays, convert
 from model.jit import njit
 
-__all__ = ["NARROW_INPUTS", "ProductTables", "add_chunk", "product_tables"]
+__all__ = [
+    "NARROW_INPUTS",
+    "SPREAD",
+    "ProductTables",
+    "add_chunk",
+    "add_narrow",
+    "product_tables",
+    "spread",
+]
 
 NARROW_INPUTS = 10
 """Up to so many inputs all ``2**inputs`` answers are tabulated: the table stays in a cache."""
 
 
-_SPREAD = np.array(
+SPREAD = np.array(
     [sum(((value >> bit) & 1) << (8 * bit) for bit in range(8)) for value in range(256)], np.uint64
 )
 """Bit b of a byte as byte b of a word."""
@@ -70,46 +78,72 @@ def product_tables(arrays: LayerArrays) -> ProductTables:
 
 
 @njit
-def add_chunk(
+def spread(values: NDArray[np.uint8], planes: NDArray[np.uint64]) -> None:
+    """Bit planes of a chunk's values: bit i of byte b of ``planes[g]`` is bit b of value ``8 g +
+    i``, so byte b holds what is driven in phase b.
+
+    ``values``: uint8 ``[inputs]``; ``planes``: uint64 ``[ceil(inputs / 8)]``, written.
+    """
+    planes[:] = 0
+    for i in range(values.shape[0]):
+        planes[i >> 3] |= SPREAD[values[i]] << np.uint64(i & 7)
+
+
+@njit
+def add_narrow(
+    pairs: NDArray[np.int16],
+    chunk: int,
+    low: np.uint64,
+    high: np.uint64,
+    accumulators: NDArray[np.int32],
+) -> None:
+    """Adds the product of a narrow chunk: eight phases, shift-and-add, difference of the pairs.
+
+    ``pairs``: of the tables; ``low``, ``high``: its planes, of inputs 0..7 and of the others;
+    ``accumulators``: int32 ``[outs]``, added to.
+    """
+    byte, byte_bits = np.uint64(255), np.uint64(8)
+    for bit in range(8):
+        index = (low & byte) | ((high & byte) << byte_bits)
+        low >>= byte_bits
+        high >>= byte_bits
+        if index:
+            for out in range(accumulators.shape[0]):
+                accumulators[out] += np.int32(pairs[chunk, index, out]) << np.int32(bit)
+
+
+@njit
+def add_wide(
     tables: ProductTables,
     chunk: int,
-    values: NDArray[np.uint8],
     planes: NDArray[np.uint64],
     accumulators: NDArray[np.int32],
-) -> bool:
-    """Adds the product of one chunk: eight phases, shift-and-add, difference of the pairs.
-
-    ``values``: uint8 ``[inputs]``; ``planes``: uint64 ``[ceil(inputs / 8)]``, scratch;
-    ``accumulators``: int32 ``[outs]``, added to. Returns whether any line was driven.
-    """
-    inputs, groups, outs = values.shape[0], planes.shape[0], accumulators.shape[0]
-    # Byte b of planes[g]: bit b of each of eight values, so the bits driven in phase b.
-    planes[:] = 0
-    any_bit = np.uint64(0)
-    for i in range(inputs):
-        spread = _SPREAD[values[i]] << np.uint64(i & 7)
-        planes[i >> 3] |= spread
-        any_bit |= spread
-    if any_bit == 0:
-        return False
+) -> None:
+    """The same for a wide chunk."""
     for bit in range(8):
-        if tables.narrow:
-            index = 0
-            for group in range(groups):
-                byte = (planes[group] >> np.uint64(8 * bit)) & np.uint64(255)
-                index |= int(byte) << (8 * group)
-            if index:
-                for out in range(outs):
-                    accumulators[out] += tables.pairs[chunk, index, out] << bit
-            continue
-        for out in range(outs):
+        shift = np.uint64(8 * bit)
+        for out in range(accumulators.shape[0]):
             plus = minus = tables.half
-            for group in range(groups):
-                byte = int((planes[group] >> np.uint64(8 * bit)) & np.uint64(255))
+            for group in range(planes.shape[0]):
+                byte = (planes[group] >> shift) & np.uint64(255)
                 plus += tables.sums[chunk, group, byte, 2 * out]
                 minus += tables.sums[chunk, group, byte, 2 * out + 1]
             code = min(plus // tables.lsb, tables.code_max) - min(
                 minus // tables.lsb, tables.code_max
             )
             accumulators[out] += code << bit
-    return True
+
+
+@njit
+def add_chunk(
+    tables: ProductTables,
+    chunk: int,
+    planes: NDArray[np.uint64],
+    accumulators: NDArray[np.int32],
+) -> None:
+    """The same for any chunk, from its planes."""
+    if tables.narrow:
+        high = planes[1] if planes.shape[0] > 1 else np.uint64(0)
+        add_narrow(tables.pairs, chunk, planes[0], high, accumulators)
+    else:
+        add_wide(tables, chunk, planes, accumulators)

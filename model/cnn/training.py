@@ -114,6 +114,7 @@ class Training:
         self.curve: list[HybridPoint] = []
         self.unit = self._new_unit()
         self._updates: list[Update] = []  # since the last point of the curve
+        self._features: dict[tuple[str, int | None], NDArray[np.uint8]] = {}
         self._clock = time.perf_counter()
 
     def _new_unit(self) -> InferenceUnit:
@@ -158,6 +159,11 @@ class Training:
             self._count_seconds()
             yield loss
 
+    def take_software(self, other: "Training") -> None:
+        """Takes over the FP32 network of another run."""
+        self.software.load(other.software.save())
+        self.epoch, self.losses = other.epoch, list(other.losses)
+
     def quantised(self) -> list[LayerWeights]:
         """The FP32 weights in levels."""
         return [
@@ -182,6 +188,7 @@ class Training:
             reports.append(arrays.program(split_targets(config, arrays.layer, differences)))
         images = data.train_images[: self.n_train][: config.quantisation.calibration_images]
         self.logit_scale = calibrate(self.unit, self.software, weights, images)
+        self._features.clear()
         self.results["transferred"] = {
             **self._evaluate(),
             "devices": sum(report.devices for report in reports),
@@ -193,17 +200,13 @@ class Training:
 
     def _tune(self) -> bool:
         """One batch of hybrid training; whether a point of the curve is complete."""
-        images, labels = self._training_set()
+        labels = self._training_set()[1]
         epoch, position = divmod(self.iteration, self.n_train // self.batch)
         order = np.random.default_rng([self.write_seed, 2, epoch]).permutation(self.n_train)
         chosen = order[position * self.batch : (position + 1) * self.batch]
-        update = train_batch(
-            self.unit,
-            images[chosen],
-            labels[chosen],
-            self.logit_scale,
-            self.iteration % self.config.replicas.n,
-        )
+        replica = self.iteration % self.config.replicas.n
+        features = self._batch_features(chosen, replica)
+        update = train_batch(self.unit, features, labels[chosen], self.logit_scale)
         self._updates.append(update)
         self.iteration += 1
         complete = (
@@ -230,18 +233,44 @@ class Training:
 
     def _evaluate(self) -> dict[str, Any]:
         """Accuracies of the unit as it is; with several replicas also of each alone."""
-        data, n = self.dataset, self.config.replicas.n
-        images, labels = self._training_set()
+        n = self.config.replicas.n
         result: dict[str, Any] = {
-            "test_accuracy": self.unit.accuracy(data.test_images, data.test_labels),
-            "train_accuracy": self.unit.accuracy(images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES]),
+            "test_accuracy": self._accuracy("test", None),
+            "train_accuracy": self._accuracy("train", None),
         }
         if n > 1:
             result["replica_test_accuracy"] = [
-                self.unit.accuracy(data.test_images, data.test_labels, replica)
-                for replica in range(n)
+                self._accuracy("test", replica) for replica in range(n)
             ]
         return result
+
+    def _accuracy(self, part: str, replica: int | None) -> float:
+        """Accuracy on the test images or on the first training images."""
+        data = self.dataset
+        if part == "test":
+            images, labels = data.test_images, data.test_labels
+        else:
+            n = min(TRAIN_IMAGES, self.n_train)
+            images, labels = data.train_images[:n], data.train_labels[:n]
+        # The convolver stays as it is from the transfer on, so each map is computed once.
+        key = (part, replica)
+        if key not in self._features:
+            self._features[key] = self.unit.features(images, replica)
+        sums = self.unit.accumulators(self._features[key])
+        return float(np.mean(sums.argmax(axis=1) == labels))
+
+    def _batch_features(self, chosen: NDArray[np.int64], replica: int) -> NDArray[np.uint8]:
+        """Features of training images through one replica.
+
+        Of all images at once where each will be needed, else of these.
+        """
+        settings, images = self.config.training, self._training_set()[0]
+        if settings.hybrid_iterations * self.batch < self.n_train * self.config.replicas.n:
+            return self.unit.features(images[chosen], replica)
+        key = ("all", replica)
+        if key not in self._features:
+            self._features[key] = self.unit.features(images, replica)
+        return self._features[key][chosen]
 
     def _count_seconds(self) -> None:
         now = time.perf_counter()

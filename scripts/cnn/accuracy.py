@@ -1,0 +1,204 @@
+"""The accuracy table of a convolutional network, over trained networks and write seeds.
+
+    .venv/bin/python -m scripts.cnn.accuracy yao_cnn --networks 3 --writes 4
+
+Trains every network once for each mode, writes it with every write seed for one and for three
+replicas, tunes, and measures each stage on the test set; for the best mode also the read-out
+against float products on the same conductances, and the repair of 10 % randomised weights. Every
+finished run is a file in DIR/<configuration>_accuracy/, and none is repeated: a stopped table goes
+on by the same command. Prints means with their standard deviations and lowest values, and writes
+them to table.md there.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model import datasets
+from model.cnn.config import CnnConfig
+from model.cnn.float_read_out import FloatReadOut
+from model.cnn.modes import Mode, in_mode, with_replicas
+from model.cnn.training import Training, randomise
+from model.datasets import Dataset
+from scripts import cli
+from scripts.cnn.train import STAGES
+
+__all__ = ["main", "table"]
+
+RANDOMISED = 0.1
+"""Share of the fully connected weights that are randomised. Source: Yao 2020."""
+
+SUBSET, PASSES = 5500, 10
+"""Images and passes with which randomised weights are tuned. Source: Yao 2020."""
+
+
+def _software(config: CnnConfig, dataset: Dataset, seed: int, folder: Path) -> Training:
+    """A trained network, from its file or trained and saved epoch by epoch."""
+    path = folder / f"{config.name}_network{seed}.npz"
+    training = Training(config, dataset, seed=seed)
+    if path.exists():
+        training.restore(path)
+    for loss in training.train_software():
+        training.save(path)
+        cli.say(f"{path.stem}: epoch {training.epoch}/{config.training.epochs}, loss {loss:.4f}")
+    return training
+
+
+def _chain(
+    config: CnnConfig,
+    mode: Mode,
+    n: int,
+    dataset: Dataset,
+    seed: int,
+    write: int,
+    folder: Path,
+) -> dict[str, Any]:
+    """One run with ``n`` replicas from the FP32 network to the end; the accuracies of its stages."""
+    network = _software(in_mode(config, mode), dataset, seed, folder)
+    chosen = in_mode(with_replicas(config, n), mode)
+    training = Training(chosen, dataset, seed=seed, write_seed=write)
+    training.take_software(network)
+    for _ in training.run():
+        pass
+    record: dict[str, Any] = {
+        "stages": training.results,
+        "devices": sum(point.devices for point in training.curve),
+        "failed": sum(point.failed for point in training.curve),
+    }
+    if n == 1:
+        data = training.dataset
+        classes = FloatReadOut(training.unit).classify(data.test_images)
+        record["float_read_out"] = float(np.mean(classes == data.test_labels))
+    return record
+
+
+def _repair(
+    config: CnnConfig, dataset: Dataset, seed: int, write: int, folder: Path
+) -> dict[str, Any]:
+    """Randomises weights of a written network and tunes it on a few images."""
+    network = _software(config, dataset, seed, folder)
+    small = dataclasses.replace(
+        config,
+        training=dataclasses.replace(
+            config.training, hybrid_iterations=PASSES * SUBSET // config.training.batch
+        ),
+    )
+    training = Training(small, dataset, seed=seed, write_seed=write)
+    training.take_software(network)
+    training.transfer()
+    randomise(training.unit, RANDOMISED, np.random.default_rng([write, 3]))
+    data = training.dataset
+    before = training.unit.accuracy(data.test_images, data.test_labels)
+    training.n_train = min(SUBSET, training.n_train)
+    for _ in training.run():
+        pass
+    return {"before": before, "after": training.results["hybrid"]["test_accuracy"]}
+
+
+def _runs(
+    config: CnnConfig, replicas: int, networks: int, writes: int, dataset: Dataset, folder: Path
+) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Every run of the table: its file's stem, and what does it.
+
+    Write seeds go slowest: a table that was stopped holds every kind of run.
+    """
+    for write in range(1, writes + 1):
+        for seed in range(1, networks + 1):
+            for mode in (Mode.BEST, Mode.PAPER):
+                for n in (1, replicas):
+                    yield (
+                        f"{mode}_x{n}_network{seed}_write{write}",
+                        partial(_chain, config, mode, n, dataset, seed, write, folder),
+                    )
+            yield (
+                f"repair_network{seed}_write{write}",
+                partial(_repair, config, dataset, seed, write, folder),
+            )
+
+
+def _spread(values: list[float]) -> str:
+    """Mean, standard deviation, lowest, in percent."""
+    percent = [100 * value for value in values]
+    deviation = statistics.stdev(percent) if len(percent) > 1 else 0.0
+    return f"{statistics.fmean(percent):.2f} ± {deviation:.2f} (lowest {min(percent):.2f})"
+
+
+def _stage(name: str) -> Callable[[dict[str, Any]], float]:
+    return lambda record: float(record["stages"][name]["test_accuracy"])
+
+
+def _read_out(record: dict[str, Any]) -> float:
+    return _stage("hybrid")(record) - float(record["float_read_out"])
+
+
+def table(records: dict[str, dict[str, Any]], replicas: int) -> str:
+    """The table in Markdown, of the records by their files' stems."""
+    rows: list[tuple[str, str, Callable[[dict[str, Any]], float]]] = [
+        *((title, "{mode}_x1_", _stage(stage)) for stage, title in STAGES.items()),
+        *(
+            (f"{replicas} replicas in bands, {STAGES[stage]}", f"{{mode}}_x{replicas}_", value)
+            for stage, value in ((name, _stage(name)) for name in ("transferred", "hybrid"))
+        ),
+        ("10 % of the FC weights randomised", "repair_", lambda record: record["before"]),
+        ("the same, tuned on 5,500 images", "repair_", lambda record: record["after"]),
+        ("integers less float products", "{mode}_x1_", _read_out),
+    ]
+    lines = ["| | runs | paper mode, % | best mode, % |", "|---|---|---|---|"]
+    for title, prefix, value in rows:
+        cells, count = [], 0
+        for mode in (Mode.PAPER, Mode.BEST):
+            # The repair is of the best mode alone.
+            start = prefix.format(mode=mode)
+            skip = start == prefix and mode is Mode.PAPER
+            column = [
+                value(record)
+                for stem, record in records.items()
+                if stem.startswith(start) and not skip
+            ]
+            cells.append(_spread(column) if column else "-")
+            count = max(count, len(column))
+        lines.append(f"| {title} | {count} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """Runs what is missing of the table and prints it."""
+    parser = argparse.ArgumentParser(
+        prog="accuracy", description="The accuracy table of a convolutional network."
+    )
+    parser.add_argument("config")
+    parser.add_argument("--replicas", type=int, default=3)
+    parser.add_argument("--networks", type=int, default=3)
+    parser.add_argument("--writes", type=int, default=4)
+    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--out", type=Path, default=cli.OUT)
+    options = parser.parse_args(arguments)
+    config = cli.load_config(options.config)
+    if not isinstance(config, CnnConfig):
+        raise cli.RequestError(f"{config.name} is no convolutional network.")
+    dataset = datasets.load(options.data)
+    folder = options.out / f"{config.name}_accuracy"
+    records: dict[str, dict[str, Any]] = {}
+    runs = _runs(config, options.replicas, options.networks, options.writes, dataset, folder)
+    for stem, work in runs:
+        path = folder / f"{stem}.json"
+        if not path.exists():
+            record = work()
+            cli.write(path, json.dumps(record, allow_nan=False, indent=1) + "\n")
+            cli.say(f"wrote {path}")
+        records[stem] = json.loads(path.read_text(encoding="utf-8"))
+    text = table(records, options.replicas)
+    cli.write(folder / "table.md", text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
