@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import cocotb_tools.config
+import platformdirs
 
 from cocotb_tests.bench import BENCH, Instrument, write_bench
 from cocotb_tests.errors import SimulatorError
@@ -71,6 +72,9 @@ QUICK_MAKE_OPTIONS = ("OPT_FAST=-O0",)
 #: Objects of Verilator's run time, the same for every design: compiled once for all builds that
 #: share a cache.
 RUNTIME_OBJECTS = "verilated*.o"
+
+#: Builds kept in the cache; one takes 2 to 20 MB.
+BUILDS_KEPT = 100
 
 #: Environment variables of outer make, pytest and cocotb runs that would change ours.
 FOREIGN_VARIABLES = re.compile(
@@ -150,8 +154,9 @@ def build(
 ) -> Simulation:
     """Compiles a unit with its bench, or finds the build made before.
 
-    The build lies beside the Verilog as ``sim_<hash>``, with its log. Concurrent calls for one
-    unit wait for each other; an interrupted one leaves nothing.
+    The build lies beside the Verilog as ``sim_<hash>``, with its log, and in a cache, from where
+    any other folder gets it. Concurrent calls for equal builds or for one folder wait for each
+    other; an interrupted one leaves nothing.
 
     Parameters
     ----------
@@ -164,7 +169,8 @@ def build(
     quick
         Whether to compile fast rather than to simulate fast: for small units and few images.
     cache_dir
-        Where objects that all builds share are kept; the Verilog's folder by default.
+        Where finished builds are kept, for equal Verilog in any other folder, and the objects that
+        all builds share; the user's cache by default.
     on_message
         Called with a line for the user when something takes long.
 
@@ -192,8 +198,12 @@ def build(
             probes=tuple(probe.name for probe in probes),
         )
 
-    with _lock(folder / ".sim.lock"):
+    cache = _cache(cache_dir, folder)
+    kept = cache / f"sim_{key}"
+    with _lock(folder / ".sim.lock"), _lock(cache / f".{kept.name}.lock"):
         # A directory appears by one rename, after its last file: if it is there, it is whole.
+        if not directory.is_dir() and kept.is_dir():
+            _copy_build(kept, directory)
         if directory.is_dir():
             return finished(0.0, True)
         if on_message is not None:
@@ -206,16 +216,16 @@ def build(
                 Path(cocotb_tools.config.share_dir, "lib", "verilator", "verilator.cpp"),
                 place / "verilator.cpp",
             )
-            cache = (cache_dir or folder) / f".verilator_{_hash_tools(tools, waves)}"
+            runtime = cache / f".verilator_{_hash_tools(tools, waves)}"
             objects = place / "obj"
             log = folder / f"sim_{key}.log"
             with log.open("w", encoding="utf-8") as sink:
                 _execute(_verilate_command(waves, quick), place, tools, sink, log, unit)
-                for compiled in cache.glob(RUNTIME_OBJECTS):
+                for compiled in runtime.glob(RUNTIME_OBJECTS):
                     # Newer than everything that make could want to make it from.
                     shutil.copyfile(compiled, objects / compiled.name)
                 _execute(make_command(tools, waves, quick), place, tools, sink, log, unit)
-            _keep_objects(objects, cache)
+            _keep_objects(objects, runtime)
             with tempfile.TemporaryDirectory(prefix=".sim-", dir=folder) as partial:
                 finished_files = Path(partial, "whole")
                 finished_files.mkdir()
@@ -223,7 +233,46 @@ def build(
                     shutil.copy(source, finished_files / source.name)
                 log.replace(finished_files / "build.log")
                 finished_files.rename(directory)
+        if kept != directory:
+            _copy_build(directory, kept)
+            _remove_old_builds(cache)
         return finished(time.monotonic() - start, False)
+
+
+def _cache(given: Path | None, folder: Path) -> Path:
+    """Where builds and objects are kept: the user's cache unless told, the unit's folder if that
+    cannot be written to."""
+    cache = given or platformdirs.user_cache_path("mixbar") / "simulators"
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK):
+            return cache
+    return folder
+
+
+def _copy_build(source: Path, target: Path) -> None:
+    """Makes a build appear in another place, whole; the files are shared where they can be."""
+
+    def share(file: str, copy: str) -> None:
+        try:
+            os.link(file, copy)
+        except OSError:
+            shutil.copy2(file, copy)
+
+    with tempfile.TemporaryDirectory(prefix=".sim-", dir=target.parent) as partial:
+        whole = Path(partial, "whole")
+        shutil.copytree(source, whole, copy_function=share)
+        # A process beside ours may have been first: its build is the same.
+        with contextlib.suppress(OSError):
+            whole.rename(target)
+
+
+def _remove_old_builds(cache: Path) -> None:
+    """Removes all but the latest builds; their copies beside the Verilog stay."""
+    builds = sorted(cache.glob("sim_*/"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in builds[BUILDS_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+        (cache / f".{old.name}.lock").unlink(missing_ok=True)
 
 
 def _hash_tools(tools: Toolchain, waves: bool) -> str:

@@ -226,14 +226,40 @@ def start(folder, cache, here, path):
     )
 
 
+def new_cache(place, build_dir):
+    """A cache without builds, but with the objects that are compiled already."""
+    place.mkdir(parents=True)
+    for objects in build_dir.glob(".verilator_*"):
+        shutil.copytree(objects, place / objects.name)
+    return place
+
+
 @pytest.mark.slow
 def test_two_at_once_build_once(toy_simulation, build_dir, tmp_path):
-    folder = tmp_path / "unit"
-    processes = [start(folder, build_dir, HERE, [ROOT, HERE]) for _ in range(2)]
+    """Whether they want it in one folder or in two."""
+    cache = new_cache(tmp_path / "cache", build_dir)
+    folders = [tmp_path / name for name in ("unit", "unit", "another")]
+    processes = [start(folder, cache, HERE, [ROOT, HERE]) for folder in folders]
     outputs = [json.loads(process.communicate(timeout=300)[0]) for process in processes]
-    assert sorted(output["reused"] for output in outputs) == [False, True]
-    assert outputs[0]["checksum"] == outputs[1]["checksum"]
-    assert len(list(folder.glob("sim_*"))) == 1
+    assert sorted(output["reused"] for output in outputs) == [False, True, True]
+    assert len({output["checksum"] for output in outputs}) == 1
+    for folder in set(folders):
+        assert len(list(folder.glob("sim_*"))) == 1
+    assert len(list(cache.glob("sim_*"))) == 1
+
+
+def test_old_builds_leave_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulator, "BUILDS_KEPT", 2)
+    for age, name in enumerate(["sim_c", "sim_a", "sim_b", "sim_d"]):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    simulator._remove_old_builds(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"sim_c", "sim_a"}
+
+
+def test_cache_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").touch()
+    assert simulator._cache(tmp_path / "file" / "cache", tmp_path) == tmp_path
 
 
 @pytest.mark.slow
@@ -254,9 +280,7 @@ def test_path_with_spaces(toy, toy_simulation, build_dir, tmp_path):
             source, top / source.relative_to(ROOT), ignore=shutil.ignore_patterns("__pycache__")
         )
     here = top / HERE.relative_to(ROOT)
-    cache = top / "build"
-    for objects in build_dir.glob(".verilator_*"):
-        shutil.copytree(objects, cache / objects.name)
+    cache = new_cache(top / "build", build_dir)
     process = start(top / "build" / "unit", cache, here, [packages, top, here])
     output = json.loads(process.communicate(timeout=300)[0])
     assert not output["reused"]
