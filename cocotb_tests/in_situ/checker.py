@@ -154,8 +154,12 @@ class Checker:
             infer_images(self.unit, self.states, image[None], np.zeros(1, np.uint8))
         trace = self.unit.trace
         skipped = trained and bool(trace.skipped[place])
-        self._check_transactions(place, trained and not skipped, seen)
+        # In the order of the data, so that a mismatch names the block where it began.
+        self._check_transactions(place, FORWARD, seen)
         self._check_words(place, trained, skipped, seen)
+        if trained and not skipped:
+            self._check_transactions(place, BACKWARD, seen)
+        self._check_number(trained and not skipped, seen)
         ends_batch = trained and self.unit.registers[COUNT] == 0
         self._check_gradients(place, trained and not skipped, ends_batch, seen)
         self._check_gates(ends_batch, seen)
@@ -185,30 +189,30 @@ class Checker:
             )
         self.compared[kind] += expected.size
 
-    def _check_transactions(self, place: int, backward: bool, seen: Observation) -> None:
-        trace, names = self.unit.trace, {FORWARD: "forward", BACKWARD: "backward"}
+    def _check_transactions(self, place: int, direction: int, seen: Observation) -> None:
+        trace = self.unit.trace
+        name = "forward" if direction == FORWARD else "backward"
         for layer in self.layers:
-            expected = [
-                (FORWARD, trace.activations[layer][place], trace.codes[layer][place]),
-            ]
-            if backward and layer > 0:
+            got = [t for t in seen.transactions if (t.layer, t.direction) == (layer, direction)]
+            if direction == FORWARD:
+                expected = [(trace.activations[layer][place], trace.codes[layer][place])]
+            else:
                 errors = trace.errors[layer][place]
-                expected += [
-                    (BACKWARD, np.maximum(sign * errors, 0), trace.codes_back[layer][place, k])
+                expected = [
+                    (np.maximum(sign * errors, 0), trace.codes_back[layer][place, k])
                     for k, sign in enumerate((1, -1))
+                    if layer > 0
                 ]
-            got = [item for item in seen.transactions if item.layer == layer]
-            self._equal(
-                "adc_codes",
-                f"reader of layer {layer}",
-                "transactions",
-                [names[direction] for direction, _, _ in expected],
-                [names[item.direction] for item in got],
-            )
-            for (direction, drive, codes), have in zip(expected, got, strict=True):
-                block = f"{names[direction]} product of layer {layer}"
+            block = f"{name} product of layer {layer}"
+            self._equal("adc_codes", block, "number", len(expected), len(got))
+            for (drive, codes), have in zip(expected, got, strict=True):
                 self._equal_arrays("activations", block + ", drive", drive, have.drive)
                 self._equal_arrays("adc_codes", block + ", codes", codes, have.codes)
+
+    def _check_number(self, backward: bool, seen: Observation) -> None:
+        n_layers = self.config.network.n_layers
+        expected = n_layers + 2 * (n_layers - 1) * backward
+        self._equal("adc_codes", "readers", "products", expected, len(seen.transactions))
 
     def _words(self, vectors: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Vectors padded with zeros to whole words, one after the other: ``[n_words, lanes]``."""

@@ -32,7 +32,7 @@ class ActivationScan(wiring.Component):
     start : ``In(1)``
         Strobe: begin.
     drop : ``In(1)``
-        Strobe: the rest is not wanted.
+        Strobe, in the cycle of a transfer: the rest is not wanted.
     o : ``Out(stream)`` of :func:`hw.in_situ.layouts.scalar_layout`
     """
 

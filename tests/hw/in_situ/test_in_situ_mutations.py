@@ -105,7 +105,7 @@ FAULTS = (
         "error_buffer",
         "m.d.sync += self.nonzero.eq(0)",
         "pass",
-        r"transactions|gradient memory|result, skipped|cycles of phase",
+        r"readers|errors|gradient memory|result, skipped|cycles of phase",
     ),
     # Gradients.
     Fault(
@@ -220,7 +220,7 @@ FAULTS = (
         "sequencer",
         "with m.Elif(self.zero_error):",
         "with m.Elif(0):",
-        r"transactions",
+        r"readers|errors",
     ),
     Fault(
         "negative products not counted",
