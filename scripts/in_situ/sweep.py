@@ -193,7 +193,7 @@ def _client(scheduler: str | None, workers: int | None, n_runs: int) -> Iterator
             n_workers=count,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
