@@ -112,7 +112,7 @@ def test_phases_without_refresh_and_update(layers: tuple[int, ...]) -> None:
     words = [config.rows_to_words(width) for width in config.network.layers[1:]]
     mvm = config.array.mvm_cycles
     # Product, read-out, operands; its words; error unit and quantiser; the words again.
-    assert unit.cycles[2] == sum(mvm + 2 + 2 * count + 6 for count in words[:-1])
+    assert unit.cycles[2] == sum(mvm + 2 + 2 * count + 8 for count in words[:-1])
     assert unit.cycles[3] == 1
     assert unit.count(Activity.CHI_WORDS) == 0
 
