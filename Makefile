@@ -48,7 +48,7 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 	@touch $@
 
 test: setup ## run all tests (PYTEST_ARGS="-k name" selects)
-	@$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
+	@$(RUN) -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: setup ## check style, format and types
 	@$(RUN) -m ruff check .
