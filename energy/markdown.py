@@ -95,6 +95,33 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         f"| {block['name']} | {block['area_um2'] / 1e6:.4f} mm2 | {block['note']} |"
         for block in tables["area"]
     ]
+    power = tables["power"]
+    lines += ["", "## Gate-level check", "", power["text"]]
+    if power["rows"]:
+        head = ["blocks", "gates", "tables, same node", "gates / tables", "gates at the target"]
+        lines += ["", _line(*head), "|---|---|---|---|---|"]
+    lines += [
+        _line(
+            row["group"],
+            si(row["gates_j"], "J"),
+            si(row["tables_j"], "J"),
+            ratio(row["ratio"]),
+            si(row["gates_scaled_j"], "J"),
+        )
+        for row in power["rows"]
+    ]
+    lines += ["", "## Systems", "", "| system | method | training image | inference | GOP/s/W |"]
+    lines += ["|---|---|---|---|---|"]
+    lines += [
+        _line(
+            row["system"],
+            row["method"],
+            si(row["training_j"], "J"),
+            si(row["inference_j"], "J"),
+            f"{row['gops_per_w']:,.0f}" if row["gops_per_w"] else "-",
+        )
+        for row in tables["systems"]
+    ]
     lines += [
         "",
         "## Yao 2020, the 128 x 128 core",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from energy import area, explorer, plots, published, reproduction, systems, yao
+from energy import area, explorer, gates, plots, published, reproduction, systems, yao
 from energy.activity import PHASES, ActivityRecord, InputStatistics
 from energy.baselines import BASELINES, EngineRecord, counted, estimate_baseline
 from energy.errors import EnergyError
@@ -18,6 +18,7 @@ from energy.formats import si
 from energy.scaling import SOURCE as SCALING_SOURCE
 from energy.scaling import Node, row_factors
 from energy.tables import load_bibliography, load_costs
+from model import configurations
 from model.activity import Activity
 from model.config import Config
 
@@ -81,8 +82,7 @@ def build(
     engines
         What runs of the digital baselines counted, by name; their cycle model unless given.
     power
-        What ``mixbar power`` found for this or a smaller configuration, with ``activity``, the
-        record of its images, and ``toml``.
+        What ``mixbar power`` found, for this or another configuration.
 
     Returns
     -------
@@ -129,6 +129,7 @@ def build(
         "time": _time(config, ours, compared),
         "area": [asdict(block) for block in area.blocks(config, node)],
         "gates": _gates(config, synthesis, node),
+        "power": _power(power, node),
         "sensitivity": explorer.sensitivity(config, activity, inputs=inputs)[:10],
         "alternatives": _alternatives(config, activity, inputs, node),
         "systems": _systems(config, results),
@@ -282,6 +283,39 @@ def _gates(config: Config, synthesis: Mapping[str, Any] | None, node: Node) -> l
             "value": tables,
         }
     ]
+
+
+def _power(power: Mapping[str, Any] | None, node: Node) -> dict[str, Any]:
+    """The gate-level check beside the tables; without it, what to install and run."""
+    if power is None:
+        return {
+            "rows": [],
+            "text": "No gate-level check was run: `mixbar power tiny_mca` makes one, with Debian's "
+            "qflow-tech-osu018 or any library by --liberty.",
+        }
+    config = configurations.parse(str(power["toml"]))
+    assert isinstance(config, Config)
+    where = f"{power['config']}, {power['library']}, {power['images']} training images"
+    if power["node_nm"] is None:
+        return {
+            "rows": [],
+            "text": f"{where}: the library's node is not known, `mixbar power --node` names it.",
+        }
+    record = ActivityRecord(
+        config=config.name,
+        images=int(power["images"]),
+        counters=power["counters"],
+        source="verilog",
+    )
+    rows = gates.compare(
+        config,
+        record,
+        power["blocks"],
+        library_node=Node(tech_nm=power["node_nm"], vdd_v=power["voltage_v"]),
+        target=node,
+        flip_flops=int(power["flip_flops"]),
+    )
+    return {"rows": rows, "text": f"{where}: {power['method']}."}
 
 
 def _gains(

@@ -11,12 +11,16 @@ from scripts import cli
 
 if TYPE_CHECKING:
     from energy.activity import ActivityRecord, InputStatistics
+    from energy.baselines import EngineRecord
     from model.config import Config
 
 __all__ = ["report"]
 
 #: What a training or co-simulation run leaves beside the report, per configuration.
 ACTIVITY_FILE = "activity.json"
+
+#: What the gate-level check leaves there.
+POWER_FILE = "power.json"
 
 #: What synthesis leaves there.
 SYNTHESIS_FILE = "synth.json"
@@ -83,6 +87,8 @@ def report(
             trade_off=_trade_off(settings, out),
             node=where,
             synthesis=_synthesis(settings, out),
+            engines=_engines(settings, out),
+            power=_power(settings, out),
         )
         folder = stage / settings.name
         folder.mkdir()
@@ -179,6 +185,40 @@ def _synthesis(config: "Config", out: Path) -> dict[str, Any] | None:
     return found
 
 
+def _engines(config: "Config", out: Path) -> dict[str, "EngineRecord"]:
+    """What runs of the digital baselines under ``out`` counted, if their network is the same."""
+    from energy.baselines import BASELINES, EngineRecord, engine_like
+    from model import configurations
+
+    records = {}
+    for name in BASELINES:
+        path = out / name / ACTIVITY_FILE
+        if path.is_file():
+            found = json_module.loads(path.read_text(encoding="utf-8"))
+            engine = configurations.parse(found["toml"])
+            if engine == engine_like(name, config):
+                records[name] = EngineRecord(
+                    config=engine,
+                    images=int(found["images"]),
+                    counters=found["counters"],
+                    source=str(found["source"]),
+                )
+    return records
+
+
+def _power(config: "Config", out: Path) -> dict[str, Any] | None:
+    """What `mixbar power` left for this configuration, else for the smallest."""
+    from model import configurations
+    from model.config import Config as McaConfig
+
+    for name in (config.name, *configurations.of_system(McaConfig)):
+        path = out / name / POWER_FILE
+        if path.is_file():
+            found: dict[str, Any] = json_module.loads(path.read_text(encoding="utf-8"))
+            return found
+    return None
+
+
 def _trade_off(config: "Config", out: Path) -> Sequence[dict[str, Any]]:
     """Every run under ``out`` of the same network that knows its accuracy."""
     from energy import activity as activities
@@ -190,14 +230,16 @@ def _trade_off(config: "Config", out: Path) -> Sequence[dict[str, Any]]:
     runs = []
     for path in sorted(out.glob(f"*/{ACTIVITY_FILE}")):
         try:
+            written = json_module.loads(path.read_text(encoding="utf-8"))
+            text, name = written.get("toml"), str(written.get("config"))
+            other = configurations.parse(text) if text else configurations.load(name)
+            if not isinstance(other, Config) or other.network != config.network:
+                continue
             record = activities.load(path)
-            text = json_module.loads(path.read_text(encoding="utf-8")).get("toml")
-            other = configurations.parse(text) if text else configurations.load(record.config)
-        except (EnergyError, ConfigError) as error:
+        except (AttributeError, EnergyError, ConfigError, ValueError) as error:
             cli.say(f"Left out of the curve: {error}")
             continue
-        comparable = isinstance(other, Config) and other.network == config.network
-        if comparable and "test_accuracy" in record.extra:
+        if "test_accuracy" in record.extra:
             runs.append(
                 {
                     "label": path.parent.name,
