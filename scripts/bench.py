@@ -177,7 +177,11 @@ def _measure_cosim(
     config: "Config", dataset: "Dataset", seed: int, n_images: int
 ) -> dict[str, float | None]:
     """Speed of the co-simulation; None and a message where it was left out or cannot run."""
-    nothing = {"cosim_images_per_second": None, "verilator_cycles_per_second": None}
+    nothing = {
+        "cosim_images_per_second": None,
+        "cosim_images_per_cpu_second": None,
+        "verilator_cycles_per_second": None,
+    }
     if n_images == 0:
         return {**nothing}
     import numpy as np
@@ -205,6 +209,7 @@ def _measure_cosim(
         raise cli.FailureError(found.mismatch["text"])
     return {
         "cosim_images_per_second": found.images_per_second,
+        "cosim_images_per_cpu_second": found.images_per_cpu_second,
         "verilator_cycles_per_second": found.verilator_cycles_per_second,
     }
 
@@ -219,7 +224,8 @@ def _describe(figures: dict[str, Any]) -> str:
     ]
     if figures["cosim_images_per_second"] is not None:
         lines.append(
-            f"co-simulation {figures['cosim_images_per_second']:.0f} images/s, "
+            f"co-simulation {figures['cosim_images_per_second']:.0f} images/s "
+            f"({figures['cosim_images_per_cpu_second']:.0f} a second of processor time), "
             f"{figures['verilator_cycles_per_second']:.0f} cycles/s"
         )
     return "\n".join(lines)

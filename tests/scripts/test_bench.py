@@ -63,5 +63,6 @@ def test_cosim_keys(monkeypatch):
     monkeypatch.setattr(cosim, "cosimulate", fail)
     assert bench._measure_cosim(tiny_mca, dataset, 1, 5) == {
         "cosim_images_per_second": None,
+        "cosim_images_per_cpu_second": None,
         "verilator_cycles_per_second": None,
     }
