@@ -89,13 +89,14 @@ def serve_array(
             if ctx.get(port.phase):
                 assert cycle - start >= phase_cycles, "phases overlap"
                 drive, step, start = plain(ctx.get(port.drive)), ctx.get(port.step), cycle
-                if ctx.get(port.range) == ReadRange.COMPUTE:
+                if ctx.get(port.range).value == ReadRange.COMPUTE.value:
                     assert ctx.get(port.hold) != hold, "the held lines are not converted yet"
                     hold = ctx.get(port.hold)
                     held = arrays.phase(step, np.array(drive, np.uint8))
                     if seen is not None:
                         seen.append((cycle, step, drive))
                 else:
+                    assert np.sum(drive) == 1, "a verify read drives more than one line"
                     ((tile, line),) = np.argwhere(drive)
                     held = np.zeros(shape, int)
                     held[tile] = arrays.verify(tile * config.steps(arrays.layer) + step, line)
