@@ -61,6 +61,7 @@ def build(
     synthesis: Mapping[str, Any] | None = None,
     engines: Mapping[str, EngineRecord] | None = None,
     power: Mapping[str, Any] | None = None,
+    li: systems.System | None = None,
 ) -> dict[str, Any]:
     """All figures of the report as plain data.
 
@@ -83,6 +84,8 @@ def build(
         What runs of the digital baselines counted, by name; their cycle model unless given.
     power
         What ``mixbar power`` found, for this or another configuration.
+    li
+        A training image of Li's system, if a run of it was counted.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def build(
         "power": _power(power, node),
         "sensitivity": explorer.sensitivity(config, activity, inputs=inputs)[:10],
         "alternatives": _alternatives(config, activity, inputs, node),
-        "systems": _systems(config, results),
+        "systems": _systems(config, results, li),
         "yao": _yao(),
         "gpu": _gpu(),
         "trade_off": _trade_off(trade_off, inputs, node),
@@ -430,7 +433,9 @@ def _alternatives(
     return rows
 
 
-def _systems(config: Config, results: Mapping[str, Estimate]) -> list[dict[str, Any]]:
+def _systems(
+    config: Config, results: Mapping[str, Estimate], li: systems.System | None
+) -> list[dict[str, Any]]:
     """Energy per image and operations per joule of the three published systems."""
     network = config.network
     layers = range(network.n_layers)
@@ -473,6 +478,17 @@ def _systems(config: Config, results: Mapping[str, Estimate]) -> list[dict[str, 
         }
         for system in (mapped, systems.li())
     ]
+    if li is not None:
+        rows.append(
+            {
+                "system": li.name,
+                "method": PRESET_TITLES["bottom_up"],
+                "training_j": li.energy.value,
+                "inference_j": None,
+                "gops_per_w": None,
+                "note": f"{si(li.energy.low, 'J')} to {si(li.energy.high, 'J')}; {li.note}",
+            }
+        )
     return rows
 
 

@@ -1,24 +1,33 @@
-"""Inference energy of the two published systems whose activity is not counted by this project's
-unit.
+"""Energy of the two other published systems, charged with the same cost rows as everything else.
 
-Yao's network as the paper maps it on its 128 x 16 arrays, phase by phase
-(``data/yao_mapping.csv``, inferred from the layer shapes), and Li's perceptron. Both are charged
-with the same cost rows as everything else.
+Yao's network as its configuration maps it on arrays of 128 x 16 devices, phase by phase: an
+inference. Li's perceptron: an inference by its configuration, and a training image by what a run of
+its unit counted.
 """
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from energy.activity import Action
-from energy.estimator import FEMTO, Figure, Term, combine
-from energy.scaling import Node, row_factors
-from energy.tables import DATA, load_costs, read_csv
+from energy.errors import EnergyError
+from energy.estimator import Figure, Term, combine, unit_energy
+from energy.scaling import Node
+from energy.tables import load_costs
+from model.configurations import li_mlp, yao_cnn
+from model.in_situ.activity import Activity
+from model.in_situ.config import InSituConfig
 
-__all__ = ["System", "li", "yao"]
+__all__ = ["System", "li", "li_training", "yao"]
 
 YAO_NODE = Node(tech_nm=65, vdd_v=1.1)
 """Yao's periphery is simulated at 65 nm. Source: Yao 2020, Methods."""
 
-COLUMNS = ["layer", "phases", "inputs", "lines", "note"]
+ADC_BITS = 8
+"""Converters of both systems."""
+
+INPUT_BITS = 8
+"""Phases of a bit-serial product."""
 
 SUM_BITS = 16
 """Width of a sum of eight shifted 8-bit codes: 8 + 8 - 1, rounded up for the next sum."""
@@ -45,32 +54,49 @@ class System:
         return 2 * self.macs / self.energy.value / 1e9
 
 
-def _term(row_id: str, count: float, block: str, note: str, node: Node) -> Term:
+def _term(
+    row_id: str,
+    count: float,
+    block: str,
+    note: str,
+    node: Node,
+    *,
+    phase: str = "forward",
+    access: str = "",
+    n_bytes: float = 0.0,
+    bits: float = 0.0,
+) -> Term:
     row = load_costs()[row_id]
     action = Action(
         component=row.component,
-        action=row.action,
-        phase="forward",
+        action=access or row.action,
+        phase=phase,
         unit="digital" if row.scaling == "digital" else "analog",
         block=block,
         count=count,
         note=note,
         basis="configuration",
+        n_bytes=n_bytes,
+        bits=bits,
     )
-    energy_j = (row.energy_fj or 0.0) * FEMTO * row_factors(row, node)[0]
-    return Term(action=action, row=row, unit_energy_j=energy_j, marks=())
+    energy_j, marks = unit_energy(row, action, node, ADC_BITS)
+    return Term(action=action, row=row, unit_energy_j=energy_j, marks=marks)
 
 
 def yao() -> System:
     """The five-layer network on 128 x 16 arrays, one convolver, lines without a kernel not
     converted."""
-    layers = [
-        {name: int(cell[name]) for name in ("phases", "inputs", "lines")}
-        for cell in read_csv(DATA / "yao_mapping.csv", COLUMNS)
-    ]
-    conversions = sum(layer["phases"] * layer["lines"] for layer in layers)
-    cells = sum(layer["phases"] * layer["lines"] * layer["inputs"] for layer in layers)
-    macs = cells // 16  # eight phases, two devices a weight
+    config = yao_cnn
+    conversions, cells = 0, 0
+    for layer in range(config.n_layers):
+        positions = 1
+        if layer < config.n_conv:
+            height, width, _ = config.conv_shape(layer)
+            positions = height * width
+        phases = positions * INPUT_BITS * config.chunks(layer)  # of one array each
+        conversions += phases * config.lines(layer)
+        cells += phases * config.lines(layer) * config.chunk_inputs(layer)
+    macs = cells // (2 * INPUT_BITS)  # two devices a weight
     terms = (
         _term("adc_kull2013", conversions, "converters", "phases x lines in use", YAO_NODE),
         _term("periphery_yao", conversions, "periphery", "one share a conversion", YAO_NODE),
@@ -102,7 +128,7 @@ def yao() -> System:
 def li() -> System:
     """The 64-54-10 perceptron: one product a layer, amplitude-coded inputs, one conversion a
     column."""
-    inputs, outputs = (64, 54), (54, 10)
+    inputs, outputs = li_mlp.network.layers[:-1], li_mlp.network.layers[1:]
     macs = sum(n_in * n_out for n_in, n_out in zip(inputs, outputs, strict=True))
     node = Node()
     terms = (
@@ -116,4 +142,100 @@ def li() -> System:
         macs=macs,
         note="the paper gives neither energy nor speed: converters of the tables around an array "
         "whose read time is assumed",
+    )
+
+
+def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
+    """A mean training image of Li's unit: products, gradients in memory, write phases and pulses.
+
+    ``counters``: totals of a run, by lower-case name of :class:`model.in_situ.activity.Activity`.
+
+    Raises
+    ------
+    EnergyError
+        If a counter is missing, or no image was counted.
+    """
+    missing = {member.name.lower() for member in Activity} - counters.keys()
+    if missing or counters["images"] < 1:
+        raise EnergyError(
+            f"The run of {config.name} lacks the counter {min(missing, default='images')}."
+        )
+
+    def mean(member: Activity) -> float:
+        return counters[member.name.lower()] / counters["images"]
+
+    node, layers = Node(), config.network.layers
+    weights = sum(n_in * n_out for n_in, n_out in itertools.pairwise(layers))
+    products = mean(Activity.FORWARD_PRODUCTS) / (len(layers) - 1)
+    upper = sum(n_in * n_out for n_in, n_out in itertools.pairwise(layers[1:]))
+    passes = mean(Activity.BACKWARD_PRODUCTS) / max(1, len(layers) - 2)
+    bits = config.gradient_bits
+    bank = weights / config.update.lanes * bits / 8
+    clock_ns = config.clock_period_s * 1e9
+    gradient, gradient_lanes = mean(Activity.GRADIENT_WORDS), mean(Activity.GRADIENT_LANES)
+    lanes = config.update.lanes
+    reads = (gradient + mean(Activity.GATE_WORDS)) * lanes
+
+    def memory(access: str, count: float, note: str) -> Term:
+        return _term(
+            "sram_cacti",
+            count,
+            "gradient memory",
+            note,
+            node,
+            phase="update",
+            access=access,
+            n_bytes=bank,
+            bits=bits,
+        )
+
+    terms = (
+        _term("adc_kull2013", mean(Activity.CONVERSIONS), "converters", "counted", node),
+        _term(
+            "driver_dac_chen2018",
+            2 * mean(Activity.DRIVEN_LINES),
+            "line drivers",
+            "two signs a driven line",
+            node,
+        ),
+        _term(
+            "cell_li",
+            2 * (products * weights + passes * upper),
+            "crossbar",
+            "two devices a weight and product, all driven: an upper bound",
+            node,
+        ),
+        memory("read", reads, "gradient and gate words, all lanes"),
+        memory("write", gradient_lanes + mean(Activity.GATE_WORDS) * lanes, "changed lanes"),
+        _term(
+            "add_horowitz",
+            (gradient_lanes + mean(Activity.GATE_WORDS) * lanes) * bits,
+            "gradient memory",
+            "an addition a changed sum",
+            node,
+            phase="update",
+        ),
+        _term(
+            "set_li",
+            mean(Activity.SET_DEVICES) * config.pulse.set_cycles * clock_ns,
+            "programming",
+            "devices in SET pulses x nanoseconds",
+            node,
+            phase="update",
+        ),
+        _term(
+            "reset_li",
+            mean(Activity.RESET_DEVICES) * config.pulse.reset_cycles * clock_ns,
+            "programming",
+            "devices in RESET pulses x nanoseconds",
+            node,
+            phase="update",
+        ),
+    )
+    return System(
+        name=config.name,
+        terms=terms,
+        macs=weights,
+        note="a training image of a run; pulse widths, read time and currents are assumed, the "
+        "gate lines of 1T1R cells not included",
     )

@@ -12,6 +12,7 @@ from scripts import cli
 if TYPE_CHECKING:
     from energy.activity import ActivityRecord, InputStatistics
     from energy.baselines import EngineRecord
+    from energy.systems import System
     from model.config import Config
 
 __all__ = ["report"]
@@ -89,6 +90,7 @@ def report(
             synthesis=_synthesis(settings, out),
             engines=_engines(settings, out),
             power=_power(settings, out),
+            li=_li(out),
         )
         folder = stage / settings.name
         folder.mkdir()
@@ -204,6 +206,17 @@ def _engines(config: "Config", out: Path) -> dict[str, "EngineRecord"]:
                     source=str(found["source"]),
                 )
     return records
+
+
+def _li(out: Path) -> "System | None":
+    """A training image of Li's system, if its run left counters under ``out``."""
+    from energy.systems import li_training
+    from model.configurations import li_mlp
+
+    path = out / li_mlp.name / ACTIVITY_FILE
+    if not path.is_file():
+        return None
+    return li_training(li_mlp, json_module.loads(path.read_text(encoding="utf-8"))["counters"])
 
 
 def _power(config: "Config", out: Path) -> dict[str, Any] | None:

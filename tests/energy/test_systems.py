@@ -1,7 +1,10 @@
 import pytest
 
 from energy import systems
+from energy.errors import EnergyError
 from energy.yao import published_core
+from model.configurations import li_mlp
+from model.in_situ.activity import Activity
 
 
 def test_yao_counts():
@@ -28,3 +31,26 @@ def test_energy_is_the_sum_of_its_terms(system):
     figure = system.energy
     assert figure.value == pytest.approx(sum(term.energy_j for term in system.terms))
     assert figure.low < figure.value < figure.high
+
+
+def counters(**given: float) -> dict[str, float]:
+    return dict.fromkeys((member.name.lower() for member in Activity), 0.0) | given
+
+
+def test_li_training_by_hand():
+    """Two images: conversions, and 10 devices in SET pulses of 100 ns at 2.5 V and 400 uS."""
+    system = systems.li_training(
+        li_mlp, counters(images=2, conversions=128, set_devices=20, forward_products=4)
+    )
+    energies = {term.row.id: term.energy_j for term in system.terms}
+    assert energies["adc_kull2013"] == pytest.approx(64 * 2.55e-12)
+    assert energies["set_li"] == pytest.approx(10 * 400e-6 * 2.5**2 * 100e-9)
+    assert energies["cell_li"] == pytest.approx(7_992 * 40e-15)
+    assert system.macs == systems.li().macs
+
+
+def test_li_training_needs_every_counter():
+    with pytest.raises(EnergyError, match="lacks the counter images"):
+        systems.li_training(li_mlp, counters())
+    with pytest.raises(EnergyError, match="lacks the counter activations"):
+        systems.li_training(li_mlp, {"images": 1})
