@@ -11,7 +11,6 @@ The last two run :func:`model.unit.train_image` unchanged and only act between i
 is no second arithmetic. The Verilog unit does neither.
 """
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -154,7 +153,7 @@ def train_single_device(
     unit: UnitState,
     arrays: tuple[CrossbarState, ...],
     run: Settings,
-    depression_log2: int,
+    depression: int,
     images: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     order: NDArray[np.int64],
@@ -162,17 +161,15 @@ def train_single_device(
     """:func:`model.training.train_images` on the arrays of a :class:`SingleDevice` run.
 
     Where chi reaches ``eps = 2**run.epsilon_log2`` the plus device gets ``trunc(chi / eps)`` SET
-    pulses; where it falls to ``-2**(run.epsilon_log2 + depression_log2)`` or below, one RESET,
-    which that amount of chi pays for. The unit's own threshold is put out of reach meanwhile, so
-    its cycle counts lack the pulses: give a configuration with ``device.seconds_per_image``. The
-    pulses are counted.
+    pulses; where it falls to ``-depression`` or below, one RESET, which that amount of chi pays
+    for. The unit's own threshold is put out of reach meanwhile, so its cycle counts lack the
+    pulses: give a configuration with ``device.seconds_per_image``. The pulses are counted.
 
     Returns how many images were classified correctly before their update.
     """
     correct = 0
     trace = unit.trace
     deferred = Settings(run.learning_rate_log2, DEFERRED_LOG2, run.running_scale, run.skip)
-    depression = 1 << (run.epsilon_log2 + depression_log2)
     for index in order:
         time_s = unit.device_time_s[0]
         correct += train_image(unit, arrays, deferred, images[index], labels[index])
@@ -207,10 +204,21 @@ class DirectUpdate(Training):
 class SingleDevice(Training):
     """A training run with one device a weight, see :func:`train_single_device`.
 
-    The minus devices of all pairs are the reference: they never change and never drift, but are
-    read with the noise of a device of their conductance. The plus devices begin around it, with the
-    spread of a pair's difference, ``sqrt(2) initial_std_us``. Refresh must be off: it would RESET
-    what is no pair.
+    The minus devices of all pairs are the reference level: programmed to it exactly, never pulsed,
+    drifting and read with noise as all devices are. The plus devices begin around it, with the
+    configuration's initial spread. Refresh must be off: it would RESET what is no pair.
+
+    A RESET ends near zero wherever it began, so its threshold can only be the mean fall, as in the
+    source. It also sets where weights that only jitter come to rest: one RESET undoes as much chi
+    as ``depression`` SET pulses, so with SET steps of s on average they rest ``depression * s``
+    above the RESET state. Where that is the reference, they rest at zero.
+
+    Chi begins anywhere between its thresholds, uniformly. From zero, all weights of inputs with
+    equal codes would reach the threshold in the same image, and hundreds of RESETs at once drive an
+    output so far below zero that its derivative, 8 bits wide, vanishes for good.
+
+    Source: Nandakumar 2020, main text, single-device experiment; its thresholds, reference level
+    and initial state are not given there.
 
     Parameters
     ----------
@@ -219,8 +227,8 @@ class SingleDevice(Training):
         :func:`train_single_device`.
     reference_us
         Conductance of weight 0.
-    depression_log2
-        log2 of the threshold of a RESET in units of the threshold of a SET.
+    depression
+        Threshold of a RESET in units of the threshold of a SET.
 
     Raises
     ------
@@ -236,29 +244,31 @@ class SingleDevice(Training):
         seed: int,
         epochs: int | None = None,
         reference_us: float,
-        depression_log2: int,
+        depression: float,
     ) -> None:
         if config.refresh.interval != 0:
             raise ConfigError("A single-device synapse needs refresh.interval = 0.")
         if config.device.seconds_per_image == 0:
             raise ConfigError("A single-device synapse needs device.seconds_per_image.")
-        if not 0 <= depression_log2 < DEFERRED_LOG2 - config.update.epsilon_log2 - 2:
-            raise ConfigError(f"depression_log2 = {depression_log2} is out of range.")
+        most = 2.0 ** (DEFERRED_LOG2 - config.update.epsilon_log2 - 2)
+        if not 2.0**-config.update.epsilon_log2 <= depression <= most:
+            raise ConfigError(f"depression = {depression!r} is out of range.")
         self.reference_us = reference_us
-        self.depression_log2 = depression_log2
+        self.depression = round(depression * 2**config.update.epsilon_log2)
         super().__init__(config, dataset, seed=seed, epochs=epochs)
+        # Three numbers: the evaluations' generators take two, the arrays' one.
+        rng = np.random.default_rng([seed, 0, 0])
+        for layer, chi in enumerate(self.unit.chi):
+            shape = (config.network.n_cols(layer), config.network.n_rows(layer))
+            start = rng.integers(1 - self.depression, 2**config.update.epsilon_log2, shape)
+            chi.reshape(shape[0], -1)[:, : shape[1]] = start
 
     def new_crossbars(self) -> tuple[Crossbar, ...]:
         """Arrays of single devices against the reference."""
-        device = replace(
-            self.config.device,
-            initial_mean_us=self.reference_us,
-            initial_std_us=self.config.device.initial_std_us * math.sqrt(2.0),
-        )
+        device = replace(self.config.device, initial_mean_us=self.reference_us)
         crossbars = new_arrays(replace(self.config, device=device), self.seed)
         for crossbar in crossbars:
             saved = crossbar.save()
-            saved["stuck"][..., MINUS] = 1
             saved["conductance_us"][..., MINUS] = self.reference_us
             crossbar.load(saved)
         return crossbars
@@ -269,7 +279,7 @@ class SingleDevice(Training):
             self.unit,
             self.arrays,
             run,
-            self.depression_log2,
+            self.depression,
             self.dataset.train_images,
             self.dataset.train_labels,
             order,

@@ -21,7 +21,7 @@ import numba
 import numba.core.config
 import platformdirs
 
-__all__ = ["njit"]
+__all__ = ["compiled_mark", "njit"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,3 +58,13 @@ def njit(function: F) -> F:
     if folder is not None:  # else numba looks for a place of its own
         setattr(numba.core.config, "CACHE_DIR", str(folder))  # noqa: B010 (untyped module)
     return cast(F, numba.njit(cache=True)(function))
+
+
+def compiled_mark(name: str) -> Path | None:
+    """A file that says, by being there, that what ``name`` stands for has been compiled.
+
+    Whoever compiled it creates the file. It lies beside the compiled functions of model/, so it
+    goes with them when a source changes. None if there is no writable cache folder.
+    """
+    folder = _cache_folder(MODEL)
+    return None if folder is None else folder / f"{name}.compiled"

@@ -3,8 +3,12 @@
 import contextlib
 import dataclasses
 import json as json_module
+import multiprocessing
 import signal
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from model.datasets import Dataset
     from model.training import Epoch, Training
 
-__all__ = ["DataOption", "load_dataset", "stop_requests", "train"]
+__all__ = ["DataOption", "compile_apart", "load_dataset", "stop_requests", "train"]
 
 #: The run itself; see :mod:`model.checkpoint`.
 CHECKPOINT_FILE = "run.npz"
@@ -118,6 +122,7 @@ def train(
                 **own,
             )
             return
+        compile_apart(settings)
         from model.training import Training
 
         training = Training(settings, load_dataset(data), seed=seed, epochs=epochs)
@@ -142,6 +147,46 @@ def train(
                 ]
             ),
         )
+
+
+def compile_apart(config: "Config") -> None:
+    """Compiles what training ``config`` takes, if that is to be done, in processes of their own.
+
+    The compiler takes more memory than a run, and does not give it back: this process only loads
+    what the others have put into the cache, and they share the work, so that none becomes large.
+    Without a writable cache nothing is done here.
+    """
+    from model.jit import compiled_mark
+
+    mark = compiled_mark(f"train-{config.network.n_layers}")
+    if mark is None or mark.exists():
+        return
+    cli.say("compiling the trainer ...")
+    start = time.perf_counter()
+    context = multiprocessing.get_context("spawn")
+    # A compiler that was killed, or a full disk, leaves the work to this process.
+    with contextlib.suppress(BrokenProcessPool, OSError):
+        for whole in (False, True):
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                pool.submit(_compile, config, whole).result()
+        mark.touch()
+    cli.say(f"compiled in {time.perf_counter() - start:.0f} s")
+
+
+def _compile(config: "Config", whole: bool) -> None:
+    """Compiles inference, or all, for arrays of a few devices: their types are those of any
+    size."""
+    from model import datasets
+    from model.config import NetworkConfig
+    from model.training import Training
+
+    network = NetworkConfig(layers=(20, *[4] * config.network.n_layers))
+    small = dataclasses.replace(config, network=network)
+    training = Training(small, datasets.load("mnist-sample"), seed=0)
+    if whole:
+        training.warm_up()
+    else:
+        training.test(0.0)
 
 
 def _restore(training: "Training", path: Path, resume: bool | None) -> None:
@@ -203,7 +248,7 @@ def _train(training: "Training", path: Path) -> None:
         cli.progress(total, title, done=training.images) as advance,
     ):
         if not training.finished:
-            cli.say(f"{title}: compiled in {training.warm_up():.1f} s")
+            training.warm_up()
         before = training.images
         for epoch_complete in training.run():
             advance(training.images - before, _title(training))

@@ -1,13 +1,19 @@
 """``mixbar train``: files, keys, stopping and going on."""
 
+import functools
 import json
+import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from model import jit
 from model.activity import Activity
 from model.checkpoint import read_checkpoint
+from model.configurations import tiny_mca
 from scripts import cli
 from scripts import train as verb
 from scripts.mixbar import app
@@ -102,6 +108,72 @@ def test_stopped_and_resumed_is_unbroken(tmp_path, capsys, stop, number, status)
     assert mixbar(*options, tmp_path / "pieces") == 0
     assert "going on after 1 of 3 epochs" in capsys.readouterr().err
     assert contents(path) == contents(tmp_path / "whole" / "tiny_mca" / "run.npz")
+
+
+def test_killed_and_resumed_is_unbroken(tmp_path):
+    """Killed outright after its first save, on one thread; whole and resumed on two."""
+    options = ("train", "tiny_mca", "--epochs", 4, *SAMPLE, "--out")
+    words = [str(word) for word in (*options, tmp_path / "pieces")]
+    limits = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    threads = {number: os.environ | dict.fromkeys(limits, number) for number in ("1", "2")}
+    command = [sys.executable, "-m", "scripts.mixbar"]
+    with subprocess.Popen(
+        command + words, stderr=subprocess.PIPE, text=True, env=threads["1"]
+    ) as run:
+        assert run.stderr is not None
+        assert any("epoch  1/4" in line for line in run.stderr)
+        run.kill()
+    assert run.returncode == -signal.SIGKILL
+    subprocess.run(command + words, check=True, capture_output=True, env=threads["2"])
+    words[-1] = str(tmp_path / "whole")
+    subprocess.run(command + words, check=True, capture_output=True, env=threads["2"])
+    pieces, whole = (tmp_path / name / "tiny_mca" / "run.npz" for name in ("pieces", "whole"))
+    assert contents(pieces) == contents(whole)
+
+
+@pytest.fixture
+def uncompiled(tmp_path, monkeypatch):
+    """A trainer of which nothing has been compiled, and whose compiler only takes notes."""
+    mark, notes = tmp_path / "train-2.compiled", tmp_path / "notes"
+    monkeypatch.setattr(jit, "compiled_mark", lambda name: mark if name == "train-2" else None)
+    monkeypatch.setattr(verb, "_compile", functools.partial(note, notes))
+    return mark, notes
+
+
+def note(path, config, whole):
+    """What stands for the compiler, in its process: this function's module is found there."""
+    with path.open("a") as file:
+        file.write(f"{config.name} {whole} {os.getpid()}\n")
+
+
+def die(_config, _whole):
+    os._exit(1)
+
+
+def test_compile_apart(uncompiled):
+    """In processes of their own, once; a mark remembers it."""
+    mark, notes = uncompiled
+    verb.compile_apart(tiny_mca)
+    assert mark.exists()
+    parts = [line.split() for line in notes.read_text().splitlines()]
+    assert [part[:2] for part in parts] == [["tiny_mca", "False"], ["tiny_mca", "True"]]
+    assert len({os.getpid(), *(int(part[2]) for part in parts)}) == 3
+    verb.compile_apart(tiny_mca)
+    assert len(notes.read_text().splitlines()) == 2
+
+
+def test_compile_apart_killed(uncompiled, monkeypatch):
+    """Whatever ends the compiler leaves no mark, and the work to the caller."""
+    mark, _ = uncompiled
+    monkeypatch.setattr(verb, "_compile", die)
+    verb.compile_apart(tiny_mca)
+    assert not mark.exists()
+
+
+def test_compile_apart_without_cache(monkeypatch):
+    monkeypatch.setattr(jit, "compiled_mark", lambda name: None)
+    monkeypatch.setattr(verb, "_compile", None)
+    verb.compile_apart(tiny_mca)
 
 
 def test_finished_run(tmp_path, capsys):
