@@ -513,7 +513,7 @@ class CnnConfig:
             "highest level and its margin.",
         )
         require(
-            self.write.margin_us >= 1.5 * self.read_lsb_us,
+            self.write.margin_us >= self.read_lsb_us,
             f"write.margin_us = {self.write.margin_us!r} is finer than a verify read can tell "
             f"({self.read_lsb_us:.3g} uS a code).",
         )
@@ -653,6 +653,7 @@ class CnnConfig:
 
     @property
     def margin_codes(self) -> int:
-        """Largest distance of a verify code from its target: half a code less than the margin, so
-        that the conductance itself is within it."""
-        return math.floor(self.write.margin_us / self.read_lsb_us - 0.5)
+        """Largest distance of a verify code from its target: a code less than the margin, half of
+        one for the rounding of the target and half for that of the read, so that the conductance
+        itself is within the margin."""
+        return math.floor(self.write.margin_us / self.read_lsb_us - 1)

@@ -61,7 +61,7 @@ def _chain(
     write: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """One run with ``n`` replicas from the FP32 network to the end; the accuracies of its stages."""
+    """One run with ``n`` replicas, from the FP32 network to the end."""
     network = _software(in_mode(config, mode), dataset, seed, folder)
     chosen = in_mode(with_replicas(config, n), mode)
     training = Training(chosen, dataset, seed=seed, write_seed=write)
