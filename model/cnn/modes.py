@@ -46,8 +46,8 @@ def in_mode(config: CnnConfig, mode: Mode) -> CnnConfig:
         ),
         training=replace(
             config.training,
-            epochs=min(config.training.epochs, 3),
-            rate=0.003,
+            epochs=min(config.training.epochs, 5),
+            rate=0.004,
             weight_noise=0.0,
             hybrid_iterations=PAPER_ITERATIONS if n == 1 else PAPER_ROUNDS * n,
             hybrid_rate_us=0.6,

@@ -1,0 +1,94 @@
+"""train, infer and the accuracy table for a convolutional network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import cli, mixbar
+from scripts.cnn import accuracy
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = cli.run(mixbar.app, [*arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    status, out, err = _run(capsys, *arguments, "--json")
+    assert status == 0, err
+    record: dict[str, Any] = json.loads(out)
+    return record
+
+
+def test_train_and_infer(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    common = ("tiny_cnn", "--out", str(tmp_path))
+    record = _json(capsys, "train", *common, "--data", "mnist-sample")
+    assert list(record["stages"]) == ["software", "quantised", "transferred", "hybrid"]
+    assert record["test_accuracy"] == record["stages"]["hybrid"]["test_accuracy"]
+    for key in ("epochs", "images", "seed", "train_accuracy", "images_per_second", "curve"):
+        assert record[key] is not None
+    for key in ("nonzero_update_fraction", "pulses_per_image"):
+        assert record[key] >= 0
+
+    now = _json(capsys, "infer", *common)
+    assert now["test_accuracy"] == record["test_accuracy"]
+    assert now["seconds_after_training"] == 0
+    later = _json(capsys, "infer", *common, "--after", "1h,30d")
+    assert [point["seconds_after_training"] for point in later["points"]] == [0, 3600, 2592000]
+    assert later["points"][0]["test_accuracy"] == record["test_accuracy"]
+    broken = _json(capsys, "infer", *common, "--stuck", "0.5")
+    assert broken["failed_devices"] > 100
+
+    # The replicas borrow the FP32 network of the run above.
+    status, out, err = _run(
+        capsys, "train", *common, "--data", "mnist-sample", "--replicas", "2", "--write-seed", "3"
+    )
+    assert status == 0
+    assert "FP32 weights from" in err
+    assert "each replica alone" in out
+    both = _json(capsys, "infer", *common, "--replicas", "2")
+    assert both["cycles_per_image"] < now["cycles_per_image"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "tiny_cnn", "--mode", "worst"), "--mode must be one of paper, best"),
+        (("train", "tiny_cnn", "--replicas", "3"), "leaves a band without rows"),
+        (("train", "mca_mlp", "--mode", "paper"), "--mode is no option of mca_mlp"),
+        (("infer", "mca_mlp", "--replicas", "3"), "--replicas is no option of mca_mlp"),
+        (("infer", "tiny_cnn", "--compensate"), "--compensate is for devices that drift together"),
+        (("infer", "tiny_cnn"), "run 'mixbar train' with the same options first"),
+    ],
+)
+def test_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    data = ("--data", "mnist-sample") if arguments[0] == "train" else ()
+    status, _, err = _run(capsys, *arguments, *data, "--out", str(tmp_path))
+    assert status == 2
+    assert message in err
+
+
+def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Records as files, each made once; a row a stage."""
+    folder = tmp_path / "tiny_cnn_accuracy"
+    stages = {name: {"test_accuracy": 0.9} for name in ("software", "quantised", "transferred")}
+    for mode in ("best", "paper"):
+        for n in (1, 2):
+            chain = {
+                "stages": {**stages, "hybrid": {"test_accuracy": 0.95 if mode == "best" else 0.92}},
+                "float_read_out": 0.949,
+            }
+            folder.mkdir(exist_ok=True)
+            (folder / f"{mode}_x{n}_network1_write1.json").write_text(json.dumps(chain))
+    (folder / "repair_network1_write1.json").write_text('{"before": 0.8, "after": 0.94}')
+    arguments = ["tiny_cnn", "--data", "mnist-sample", "--out", str(tmp_path), "--replicas", "2"]
+    accuracy.main([*arguments, "--networks", "1", "--writes", "1"])
+    text = capsys.readouterr().out
+    assert (folder / "table.md").read_text() == text
+    assert "| after hybrid training | 1 | 92.00 ± 0.00 (lowest 92.00) | 95.00 ± 0.00" in text
+    assert "| the same, tuned on 5,500 images | 1 | - | 94.00 ± 0.00 (lowest 94.00) |" in text
