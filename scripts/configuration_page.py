@@ -80,7 +80,9 @@ def page() -> str:
     lines += ["|---|---|---|---|"]
     for name, config in CONFIGURATIONS.items():
         differences = ", ".join(_differences(config, SYSTEMS[config.system]()))
-        lines.append(f"| `{name}` | `{config.system}` | {config.description} | {differences} |")
+        lines.append(
+            f"| `{name}` | `{config.system}` | {config.description} | {differences or 'nothing'} |"
+        )
     for system, kind in SYSTEMS.items():
         lines += _system(system, kind())
     return "\n".join(lines) + "\n"
