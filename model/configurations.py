@@ -104,7 +104,8 @@ tiny_in_situ = in_situ.InSituConfig(
     name="tiny_in_situ",
     network=in_situ.NetworkConfig(layers=(16, 9, 4)),
     array=in_situ.ArrayConfig(rows=32, cols=16, settle_cycles=3, convert_cycles=1),
-    update=in_situ.UpdateConfig(lanes=4, batch=5),
+    converter=in_situ.ConverterConfig(hidden_full_scale_a=0.2e-3),
+    update=in_situ.UpdateConfig(lanes=4, batch=5, shifts=(14, 8)),
     pulse=in_situ.PulseConfig(set_cycles=5, reset_cycles=7),
     training=in_situ.TrainingConfig(images=6_000, curve_images=2_000),
 )
