@@ -1,6 +1,7 @@
 """The cycle model against a simulation of feeding and taking, cycle by cycle, and the paper."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +103,19 @@ def test_equal_bands_queue_up() -> None:
     assert convolution_cycles(two, 0) == convolution_cycles(alone, 0) + 1
     images = with_replicas(alone, 2, "images")
     assert convolution_cycles(images, 0) == convolution_cycles(alone, 0)
+
+
+@pytest.mark.parametrize(
+    ("n", "mode"), [(1, "bands"), (2, "bands"), (3, "bands"), (4, "bands"), (3, "images")]
+)
+def test_documented(n: int, mode: str) -> None:
+    """The table of docs/cnn/system.md follows from the cycle model."""
+    page = Path(__file__).parents[3] / "docs" / "cnn" / "system.md"
+    config = with_replicas(yao_cnn, n, mode)
+    cycles = image_cycles(config)
+    ratio = sum(image_cycles(yao_cnn).convolutions) * cycles.images / sum(cycles.convolutions)
+    cells = [*cycles.convolutions, cycles.fully_connected, cycles.total]
+    total = " for 3" if mode == "images" else ""
+    row = " | ".join(f"{cell:,}" for cell in cells) + f"{total} | {images_per_second(config):,.0f}"
+    text = page.read_text(encoding="utf-8")
+    assert f"| {row} | {ratio:.{2 if n > 1 else 0}f} |" in text
