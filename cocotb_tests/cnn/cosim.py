@@ -84,7 +84,7 @@ def _write_stage(path: Path, stage: Stage) -> None:
     if isinstance(stage, Images):
         np.savez(path, images=stage.images, labels=stage.labels)
         return
-    lines = max((len(command.targets) for command in stage), default=0)
+    lines = max((len(command.targets) for command in stage), default=1)
 
     def padded(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         return np.pad(values.astype(np.int64), (0, lines - len(values)))

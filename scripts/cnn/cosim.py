@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cocotb_tests.cnn.checker import WriteCommand
 from cocotb_tests.cnn.cosim import CnnCosimResult, Images, cosimulate
@@ -17,12 +18,18 @@ from model.cnn.hybrid import gradient, plan_update, read_all
 from model.cnn.inference_unit import InferenceUnit
 from model.cnn.inputs import adapt
 from model.cnn.modes import with_replicas
-from model.cnn.training import Stage, Training, load_unit
+from model.cnn.training import Training, load_unit, randomise
 from model.datasets import Dataset
 from scripts import cli
 from scripts.train import CHECKPOINT_FILE, load_dataset
 
 __all__ = ["cosim"]
+
+MOST_BATCHES = 50
+"""Batches, at most, that are looked through for one that changes a weight by the threshold."""
+
+RANDOMISED = 0.1
+"""Share of the weights that are randomised before the update. Source: Yao 2020."""
 
 AFTER_UPDATE = 10
 """Images that are classified again after the co-simulated update."""
@@ -45,10 +52,12 @@ def cosim(
 ) -> None:
     """Classifies test images in Verilator beside the model; leaves cosim.json.
 
-    Unless ``infer``, the update of one batch of hybrid training is co-simulated too: its rows are
-    written by the gateware's write-verify scheduler, and some images classified again. The devices
+    Unless ``infer``, the update of one batch of hybrid training is co-simulated too, after a tenth
+    of the last layer's weights was randomised: its rows are written by the gateware's write-verify
+    scheduler, and some images classified again. The devices
     are those of the trained run of this configuration, if there is one; otherwise a network is
-    trained in FP32 and written. ``warm_up`` changes nothing: all images take the same cycles.
+    trained in FP32, written, and saved as the beginning of such a run. ``warm_up`` changes nothing:
+    all images take the same cycles.
 
     Raises
     ------
@@ -68,8 +77,9 @@ def cosim(
             name=f"{config.name}_images",
             replicas=replace(config.replicas, mode=ReplicaMode.IMAGES),
         )
-    dataset = adapt(config, load_dataset(data))
-    unit, logit_scale, source = _devices(config, settings, dataset, seed, out)
+    source_set = load_dataset(data)
+    unit, logit_scale, source = _devices(config, settings, source_set, seed, out)
+    dataset = adapt(config, source_set)
     order = np.arange(images) % len(dataset.test_labels)
     shown = Images(dataset.test_images[order], dataset.test_labels[order])
     with cli.progress(images, f"co-simulating {config.name}") as advance:
@@ -90,12 +100,13 @@ def cosim(
             on_message=cli.say,
         )
     record: dict[str, Any] = {**found.to_json(), "data": dataset.name, "devices": source}
+    path = cli.write(out / config.name / "cosim.json", json.dumps(record, indent=1) + "\n")
     if not infer and found.mismatch is None:
         again = _cosimulate_update(unit, dataset, logit_scale, shown, out)
         record["compared"] = dict(Counter(found.compared) + Counter(again.compared))
         record["mismatches"], record["mismatch"] = again.mismatches, again.mismatch
         record["update"] = asdict(again)
-    path = cli.write(out / config.name / "cosim.json", json.dumps(record, indent=1) + "\n")
+        cli.write(path, json.dumps(record, indent=1) + "\n")
     result.set({**record, "seed": seed, "files": [path]}, _describe(record, path))
     if record["mismatch"] is not None:
         raise cli.FailureError(record["mismatch"]["text"])
@@ -129,8 +140,10 @@ def _devices(
         for _ in training.train_software():
             pass
         source = f"trained in FP32 and written with seed {seed}"
-    if training.stage is Stage.SOFTWARE:
-        training.transfer()
+    training.transfer()
+    path = out / config.name / CHECKPOINT_FILE
+    if not path.exists():
+        training.save(path)  # 'mixbar train' goes on with it
     return training.unit, training.logit_scale, source
 
 
@@ -141,18 +154,37 @@ def _digest(unit: InferenceUnit) -> str:
     return digest.hexdigest()[:16]
 
 
+def _first_update(
+    unit: InferenceUnit, dataset: Dataset, logit_scale: float
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Targets and enables of the first batch of training images that changes a weight."""
+    config, size = unit.config, unit.config.training.batch
+    for first in range(0, MOST_BATCHES * size, size):
+        images = dataset.train_images[first : first + size]
+        labels = dataset.train_labels[first : first + size]
+        features = unit.features(images, 0)
+        steps = -config.training.hybrid_rate_us * gradient(
+            features, unit.accumulators(features), labels, logit_scale
+        )
+        targets, enables = plan_update(config, read_all(unit.fully_connected), steps)
+        if enables.any():
+            break
+    return targets, enables
+
+
 def _cosimulate_update(
     unit: InferenceUnit, dataset: Dataset, logit_scale: float, shown: Images, out: Path
 ) -> CnnCosimResult:
-    """The first batch of training images: its update in gateware, then some images again."""
-    config, arrays = unit.config, unit.fully_connected
-    batch = dataset.train_images[: config.training.batch]
-    labels = dataset.train_labels[: config.training.batch]
-    features = unit.features(batch, 0)
-    steps = -config.training.hybrid_rate_us * gradient(
-        features, unit.accumulators(features), labels, logit_scale
-    )
-    targets, enables = plan_update(config, read_all(arrays), steps)
+    """An update of the fully connected layer in gateware, then some images again.
+
+    A share of the layer's weights is randomised first, as in the paper's test of what tuning
+    repairs: a trained network gives no batch an update for a long time.
+    """
+    disturbed = InferenceUnit(unit.config, np.random.default_rng(0))
+    disturbed.load(unit.save())
+    randomise(disturbed, RANDOMISED, np.random.default_rng(0))
+    unit = disturbed
+    targets, enables = _first_update(unit, dataset, logit_scale)
     commands = [
         WriteCommand(
             array=len(unit.arrays) - 1,

@@ -12,7 +12,7 @@ from tests.cocotb_tests.cnn.random_cnns import draw_cnns, draw_writes
 from tests.hw.cnn.cnn_sim import random_images, random_unit
 
 SEED = 4
-N_CONFIGURATIONS = 8
+N_CONFIGURATIONS = 6
 N_IMAGES = 4
 N_WRITES = 8
 
