@@ -92,12 +92,12 @@ def _repair(
         ),
     )
     training = Training(small, dataset, seed=seed, write_seed=write)
+    training.n_train = min(SUBSET, training.n_train)
     training.take_software(network)
     training.transfer()
     randomise(training.unit, RANDOMISED, np.random.default_rng([write, 3]))
     data = training.dataset
     before = training.unit.accuracy(data.test_images, data.test_labels)
-    training.n_train = min(SUBSET, training.n_train)
     for _ in training.run():
         pass
     return {"before": before, "after": training.results["hybrid"]["test_accuracy"]}
