@@ -32,11 +32,11 @@ N_RANDOM = 4
 
 
 def draw_configuration(seed: int, index: int) -> InSituConfig:
-    """A small configuration, equal for equal arguments; the index sets the number of layers."""
+    """A small configuration, equal for equal arguments; the index sets layers and lanes."""
     rng = np.random.default_rng([seed, index])
-    n_layers, lanes = (2, 1, 3, 2)[index % 4], int(rng.choice([4, 8, 16]))
-    widths = [int(width) for width in rng.integers(2, 2 * lanes + 3, n_layers)]
-    fraction_bits = int(rng.integers(1, 13))
+    n_layers, lanes = ((2, 8), (1, 4), (3, 16), (2, 4))[index % 4]
+    widths = [int(width) for width in rng.integers(5, 2 * lanes + 3, n_layers)]
+    fraction_bits, rate_bits = int(rng.integers(1, 13)), int(rng.integers(9, 33))
     # The largest gradients move a gate by some four DAC codes.
     shift = 22 - fraction_bits
     return InSituConfig(
@@ -51,16 +51,16 @@ def draw_configuration(seed: int, index: int) -> InSituConfig:
         converter=ConverterConfig(
             adc_bits=int(rng.integers(4, 9)),
             relu_shift=int(rng.integers(0, 5)),
-            hidden_full_scale_a=float(rng.choice([2e-5, 1e-4])),
-            output_full_scale_a=float(rng.choice([1e-5, 4e-5])),
-            backward_full_scale_a=float(rng.choice([1e-5, 4e-5])),
+            hidden_full_scale_a=float(rng.choice([1e-5, 4e-5])),
+            output_full_scale_a=float(rng.choice([2e-6, 1e-5])),
+            backward_full_scale_a=float(rng.choice([2e-6, 1e-5])),
         ),
         update=UpdateConfig(
             lanes=lanes,
             batch=int(rng.choice([1, 2, 3, 5])),
             shifts=tuple(int(s) for s in shift + rng.integers(-2, 3, n_layers)),
-            rate_bits=int(rng.integers(9, 33)),
-            rate_start=511,
+            rate_bits=rate_bits,
+            rate_start=2**rate_bits - 1,
         ),
         gate=GateConfig(
             fraction_bits=fraction_bits,
