@@ -28,6 +28,7 @@ from model.cnn.float_read_out import FloatReadOut
 from model.cnn.modes import Mode, in_mode, with_replicas
 from model.cnn.training import Training, randomise
 from model.datasets import Dataset
+from model.settings import ConfigError
 from scripts import cli
 from scripts.cnn.train import STAGES
 
@@ -201,4 +202,9 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except (cli.RequestError, ConfigError, datasets.DatasetError) as error:
+        sentence, status = cli.describe(error)
+        cli.say(f"accuracy: {sentence}")
+        sys.exit(status)

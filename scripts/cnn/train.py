@@ -63,7 +63,8 @@ def train(
 ) -> None:
     """Trains, saves the run, and sets the result: the accuracy after every stage.
 
-    Another run of the same network, of one replica and the same seed, lends its FP32 weights.
+    Another run of the same network, of one replica and the same seed, lends its FP32 weights,
+    which it would only compute again; not with ``--fresh``.
     """
     config = select(settings, mode, replicas)
     donor = out / select(settings, mode, None).name / CHECKPOINT_FILE
@@ -73,7 +74,7 @@ def train(
         )
     training = Training(config, dataset, seed=seed, write_seed=write_seed)
     path = out / config.name / CHECKPOINT_FILE
-    if not _restore(training, path, resume):
+    if not _restore(training, path, resume) and resume is not False:
         _borrow(training, donor)
     _train(training, path)
     summary = _summary(training)
