@@ -65,6 +65,8 @@ WRONG: list[tuple[type, str, Any, str]] = [
     (UpdateConfig, "epsilon_weight", math.nan, r"update\.epsilon_weight must be positive"),
     (UpdateConfig, "learning_rate_log2", 9, r"update\.learning_rate_log2 .* not 9\."),
     (UpdateConfig, "decay_log2", 0, r"update\.decay_log2 .* not 0\."),
+    (UpdateConfig, "strip_columns", -1, r"update\.strip_columns .* not -1\."),
+    (UpdateConfig, "crowded_codes", -1, r"update\.crowded_codes .* not -1\."),
     (PulseConfig, "set_cycles", 0, r"pulse\.set_cycles .* not 0\."),
     (PulseConfig, "reset_cycles", 65536, r"pulse\.reset_cycles .* not 65536\."),
     (PulseConfig, "gap_cycles", 0, r"pulse\.gap_cycles .* not 0\."),
@@ -266,7 +268,7 @@ def test_toml_changes_only_what_it_names() -> None:
     ("text", "message"),
     [
         ("lanes = 8", r"Unknown setting lanes; allowed here: name, clock_period_s, network"),
-        ("[update]\nlane = 8", r"Unknown setting update\.lane; allowed here: lanes, chi_bits"),
+        ("[update]\nlane = 8", r"Unknown setting update\.lane; allowed here: lanes, strip_columns"),
         ("update = 3", r"update must be a table, not 3\."),
         ("[update]\nlanes = 8.0", r"update\.lanes must be a whole number, not 8\.0\."),
         ("[update]\nlanes = true", r"update\.lanes must be a whole number, not True\."),
