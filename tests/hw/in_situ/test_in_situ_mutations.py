@@ -23,8 +23,12 @@ PACKAGE = "hw.in_situ"
 hasty = replace(eager, update=replace(eager.update, batch=2))
 """A write phase every other image."""
 
-BATCHES = (random_batch(hasty, 5, seed=12), random_batch(hasty, 1, seed=4, train=False))
-"""Two write phases, of which a skipped image begins one; and an inference image."""
+BATCHES = (
+    random_batch(hasty, 5, seed=12),
+    random_batch(hasty, 1, seed=4, train=False),
+    random_batch(hasty, 5, seed=3),
+)
+"""Five write phases, of which a skipped image begins one, with an inference image in between."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ FAULTS = (
         "backward_drivers",
         "(error < 0) == self.negative",
         "(error < 0) != self.negative",
-        r"backward product of layer 1, drive",
+        r"errors|backward product of layer 1, drive",
     ),
     Fault(
         "inactive units have errors",
@@ -285,8 +289,8 @@ def test_without_fault() -> None:
     """The same harness with a change of no consequence."""
     unit = faulty_unit("rate", "m = Module()", "m = Module()  # unchanged")
     checker = run_learning(hasty, *BATCHES, unit=unit)
-    assert checker.images == 6
-    assert checker.unit.counters[Activity.SKIPPED_IMAGES] == 1
+    assert checker.images == 11
+    assert checker.unit.counters[Activity.SKIPPED_IMAGES] > 0
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
