@@ -188,17 +188,21 @@ def _client(scheduler: str | None, workers: int | None, n_runs: int) -> Iterator
             yield client
         return
     count = min(workers or os.cpu_count() or 1, n_runs)
-    with (
-        LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    cluster = LocalCluster(
+        n_workers=count,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    )
+    client = Client(cluster)
+    try:
         yield client
+    finally:
+        # A machine too busy to say goodbye in time takes nothing back of what was computed.
+        for part in (client, cluster):
+            with contextlib.suppress(TimeoutError):
+                part.close()
 
 
 def _compute(
