@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -156,9 +156,8 @@ class InferenceUnit(wiring.Component):
 
     def _connect_writer(self, m: Module) -> None:
         """Commands between groups of images."""
-        idle = Signal()
+        idle = self.sequencer.idle
         m.d.comb += [
-            idle.eq(self.layer == self.config.n_layers),
             self.sequencer.writing.eq(self.writer.busy | self.i_write.valid),
             self.writer.i.valid.eq(self.i_write.valid & idle),
             self.writer.i.p.eq(self.i_write.p),

@@ -29,6 +29,8 @@ class InferenceSequencer(wiring.Component):
     writing : ``In(1)``
         Devices are being written, or about to be: no group is begun.
     result_free : ``In(1)``
+    idle : ``Out(1)``
+        No group is under way: devices may be written.
     take : ``Out(1)``
         Strobe: the complete group becomes the current one.
     bank : ``Out(1)``
@@ -56,6 +58,7 @@ class InferenceSequencer(wiring.Component):
                 "n_images": In(range(copies + 1)),
                 "writing": In(1),
                 "result_free": In(1),
+                "idle": Out(1),
                 "take": Out(1),
                 "bank": Out(1),
                 "layer": Out(range(config.n_layers + 1)),
@@ -90,6 +93,7 @@ class InferenceSequencer(wiring.Component):
             with m.State("WAIT"):
                 m.d.comb += [
                     self.take.eq(self.group_ready & ~self.writing),
+                    self.idle.eq(~self.take),
                     self.start[0].eq(self.take),
                     self.layer.eq(Mux(self.take, 0, config.n_layers)),
                 ]

@@ -188,11 +188,11 @@ FAULTS = (
         r"drive of array",
     ),
     Fault(
-        "idle replicas compute",
+        "second replica never starts",
         "convolution_layer",
         "self.start & self.active[replica]",
-        "self.start",
-        r"drive of array",
+        "self.start & (replica == 0)",
+        r"drive of array|still run",
         images,
     ),
     Fault(
@@ -255,11 +255,11 @@ FAULTS = (
         writes=10,
     ),
     Fault(
-        "SET instead of RESET",
+        "no RESET behind a SET",
         "write_verify",
-        "                with m.Else():\n                    begin(PulseKind.RESET)",
-        "                with m.Else():\n                    begin(PulseKind.SET)",
-        r"write|devices|still run",
+        "(self.program.request.kind == PulseKind.SET) & to_reset.any()",
+        "0",
+        r"write|devices",
         writes=10,
     ),
     Fault(
