@@ -29,21 +29,29 @@ class Instance:
 _WORD = re.compile(r'"[^"]*"|[()]|[^\s()"]+')
 
 
-def read_saif(text: str) -> tuple[Instance, float]:
+def read_saif(text: str, *, start: float = 0.0) -> tuple[Instance, float]:
     """The top instance of a SAIF file, and its duration in the file's time unit.
 
     Net names are those of the design: escapes before brackets are dropped.
+
+    Parameters
+    ----------
+    text
+        The file's.
+    start
+        Time at which recording began. Verilator counts what lies before as time at zero, and so a
+        net that is high at first as toggled once.
 
     Raises
     ------
     SynthesisError
         If the text is no SAIF file.
     """
-    words = _WORD.findall(text)
+    words = _WORD.findall(re.sub(r"^//.*$", "", text, flags=re.MULTILINE))
     duration = re.search(r"\(\s*DURATION\s+([0-9.]+)", text)
-    if "SAIFILE" not in words[:3] or duration is None or float(duration[1]) <= 0:
+    if "SAIFILE" not in words[:3] or duration is None or float(duration[1]) <= start:
         raise SynthesisError("The activity is no SAIF file with a duration.")
-    length, root = float(duration[1]), Instance()
+    length, root = float(duration[1]) - start, Instance()
     stack: list[Instance] = [root]
     depths: list[int] = []
     depth, at = 0, 0

@@ -21,6 +21,9 @@ __all__ = ["power"]
 #: What the report looks for, per configuration.
 POWER_FILE = "power.json"
 
+#: Of a nanosecond: the resolution of the replay.
+PICOSECONDS = 1000
+
 #: Nodes of libraries by the start of their names.
 NODES_NM = {"osu018": 180.0, "sg13g2": 130.0, "asap7": 7.0}
 
@@ -128,7 +131,7 @@ def _measure(
         [*texts.values(), cell_models(tables, kinds & tables.cells.keys()), *memories],
         period_ns=period,
     )
-    root, _ = read_saif(saif)
+    root, _ = read_saif(saif, start=recording.first_cycle * period * PICOSECONDS)
     top = next(_instances(root, "dut"))
     cycles = len(recording.values) - recording.first_cycle
     blocks = [
