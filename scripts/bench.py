@@ -66,9 +66,7 @@ def bench(
     """
     with cli.result(json) as result:
         settings = cli.load_mca_config(config, "bench")
-        from model.inputs import adapt
-
-        dataset = adapt(settings, load_dataset(data))
+        dataset = load_dataset(data)
         cli.say("cold start: compiling everything once ...")
         with _one_core():
             cold = _in_process(measure_cold_start, settings, seed)
@@ -147,17 +145,19 @@ def measure_speed(config: "Config", dataset: "Dataset", seed: int, rounds: int) 
     unit = 1 if sys.platform == "darwin" else 1024
     peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     mlp = FloatMlp(config, seed=seed, dtype=np.float32)
-    inputs = mlp.inputs(dataset.train_images)
+    # As the trainer has them, in the network's size and order.
+    images, labels = training.dataset.train_images, training.dataset.train_labels
+    inputs = mlp.inputs(images)
     order = image_order(config, seed, 0, len(inputs))
     speeds: dict[str, list[float]] = {"trainer": [], "numpy": []}
     # The first turn of both only warms caches up.
     for turn in range(rounds + 1):
-        images, seconds = training.images, training.seconds
+        done, seconds = training.images, training.seconds
         next(steps)
-        trainer = (training.images - images) / (training.seconds - seconds)
+        trainer = (training.images - done) / (training.seconds - seconds)
         chosen = order[np.arange(turn * NUMPY_IMAGES, (turn + 1) * NUMPY_IMAGES) % len(order)]
         before = time.perf_counter()
-        mlp.train(inputs, dataset.train_labels, chosen, NUMPY_RATE)
+        mlp.train(inputs, labels, chosen, NUMPY_RATE)
         numpy = NUMPY_IMAGES / (time.perf_counter() - before)
         if turn:
             speeds["trainer"].append(trainer)
@@ -189,7 +189,9 @@ def _measure_cosim(
     from cocotb_tests.cosim import cosimulate
     from cocotb_tests.errors import SimulatorError
     from model.arrays import image_order
+    from model.inputs import adapt
 
+    dataset = adapt(config, dataset)
     order = image_order(config, seed, 0, len(dataset.train_labels))
     order = np.resize(order, n_images)
     with tempfile.TemporaryDirectory(prefix="mixbar-bench-") as folder:

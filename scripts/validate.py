@@ -36,6 +36,7 @@ from model.config import (
 )
 from model.configurations import mca_mlp
 from model.inference import Point, accuracy_over_time, load_run
+from model.inputs import adapt
 from model.training import Training, rate_drop_images
 from scripts import cli
 
@@ -220,10 +221,11 @@ def _later(config: Config) -> Callable[["Dataset"], Mapping[str, Any]]:
     """Accuracy over time of all seeds' arrays; needs their training."""
 
     def run(dataset: "Dataset") -> Mapping[str, Any]:
+        fitting = adapt(config, dataset)
         found = []
         for seed, read in itertools.product(SEEDS, READS):
             saved = load_run(config, RUNS / f"seed{seed}" / config.name / "run.npz")
-            found.append(accuracy_over_time(config, saved, dataset, LATER_S, seed=read))
+            found.append(accuracy_over_time(config, saved, fitting, LATER_S, seed=read))
         return {"points": [_mean_point(points) for points in zip(*found, strict=True)]}
 
     return run
