@@ -94,7 +94,14 @@ def record(
     )
 
 
-def replay(recording: Recording, top: str, sources: Sequence[str], *, period_ns: float) -> str:
+def replay(
+    recording: Recording,
+    top: str,
+    netlists: Sequence[str],
+    models: Sequence[str],
+    *,
+    period_ns: float,
+) -> str:
     """Runs a netlist on recorded inputs; returns its switching activity as SAIF text.
 
     Parameters
@@ -103,8 +110,10 @@ def replay(recording: Recording, top: str, sources: Sequence[str], *, period_ns:
         Of the unit that the netlist was made of.
     top
         Its top module.
-    sources
-        Verilog: netlists, models of the cells, memories.
+    netlists
+        Verilog whose nets are recorded.
+    models
+        Verilog of the cells and memories, whose insides are not.
     period_ns
         Clock period of the activity.
 
@@ -121,7 +130,8 @@ def replay(recording: Recording, top: str, sources: Sequence[str], *, period_ns:
         (place / "bin" / "python3").symlink_to(sys.executable)
         if tools.verilator_root is not None:
             (place / "verilator").symlink_to(tools.verilator_root)
-        (place / "gates.v").write_text("\n".join(sources), encoding="utf-8")
+        quiet = ["/*verilator tracing_off*/", *models, "/*verilator tracing_on*/"]
+        (place / "gates.v").write_text("\n".join([*netlists, *quiet]), encoding="utf-8")
         (place / "replay.sv").write_text(_bench(recording, top, period_ns), encoding="utf-8")
         _write_trace(recording, place / "trace.hex")
         environment = simulator.environment(place, tools)

@@ -128,7 +128,8 @@ def _measure(
     saif = replay(
         recording,
         unit.top,
-        [*texts.values(), cell_models(tables, kinds & tables.cells.keys()), *memories],
+        list(texts.values()),
+        [cell_models(tables, kinds & tables.cells.keys()), *memories],
         period_ns=period,
     )
     root, _ = read_saif(saif, start=recording.first_cycle * period * PICOSECONDS)

@@ -46,10 +46,10 @@ def test_replay() -> None:
     A net that is high at first counts that as a toggle; the last edge is counted too.
     """
     library = read_power([LIBRARY])
-    sources = [NETLIST, cell_models(library, ["INV", "DFF"])]
+    sources = [NETLIST], [cell_models(library, ["INV", "DFF"])]
     d = [0, 0, 1, 0, 1, 1, 0, 1]
     q = [0, 1, 1, 0, 1, 0, 0, 1]
-    root, length = read_saif(replay(recording(d, q), "toy", sources, period_ns=10), start=20_000)
+    root, length = read_saif(replay(recording(d, q), "toy", *sources, period_ns=10), start=20_000)
     dut = root
     while "dut" not in dut.instances:
         (dut,) = dut.instances.values()
@@ -67,4 +67,4 @@ def test_replay() -> None:
 
     q[4] = 0
     with pytest.raises(SimulatorError, match="differs from the emitted Verilog in 1 cycles"):
-        replay(recording(d, q), "toy", sources, period_ns=10)
+        replay(recording(d, q), "toy", *sources, period_ns=10)
