@@ -3,12 +3,16 @@
 import time
 
 from scripts import cli
+from scripts.train import ReplicasOption
 
 __all__ = ["emit"]
 
 
 def emit(
-    config: cli.ConfigArgument, out: cli.OutOption = cli.OUT, json: cli.JsonOption = False
+    config: cli.ConfigArgument,
+    replicas: ReplicasOption = None,
+    out: cli.OutOption = cli.OUT,
+    json: cli.JsonOption = False,
 ) -> None:
     """Write the Verilog of a configuration's digital unit.
 
@@ -20,13 +24,15 @@ def emit(
     Examples:
       mixbar emit mca_mlp
       mixbar emit mine.toml --out netlists --json
+      mixbar emit yao_cnn --replicas 3
     """
     with cli.result(json) as result:
         settings = cli.load_config(config)
         from model.config import Config
 
+        own = cli.own_options(settings, "cnn", replicas=replicas)
         if not isinstance(settings, Config):
-            cli.of_system(settings, "emit").emit(settings, out=out, result=result)
+            cli.of_system(settings, "emit").emit(settings, out=out, result=result, **own)
             return
         start = time.perf_counter()
         with cli.staged(out) as stage:

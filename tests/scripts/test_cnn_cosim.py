@@ -20,9 +20,9 @@ def mixbar(*arguments):
 
 
 def test_emit(tmp_path, capsys):
-    assert mixbar("emit", "tiny_cnn", "--out", tmp_path, "--json") == 0
+    assert mixbar("emit", "tiny_cnn", "--replicas", 2, "--out", tmp_path, "--json") == 0
     output = json.loads(capsys.readouterr().out)
-    path = tmp_path / "tiny_cnn" / "inference_unit_tiny_cnn.v"
+    path = tmp_path / "tiny_cnn_x2" / "inference_unit_tiny_cnn_x2.v"
     assert output["files"] == [str(path)]
     assert path.stat().st_size == output["bytes"]
     assert f"module {output['top']}(" in path.read_text()
