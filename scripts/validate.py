@@ -380,7 +380,7 @@ def _sensitivity_table(found: Mapping[str, Any]) -> list[str]:
 
 def _page(found: Mapping[str, Any], names: tuple[str, str]) -> str:
     direct = found.get("direct", {}).get("by_rate_log2", {})
-    sweep = "".join(f"; rate 2^{rate}: {_percent(value)}" for rate, value in direct.items())
+    sweep = ", ".join(f"rate 2^{rate}: {_percent(value)}" for rate, value in direct.items())
     epochs = mca_mlp.training.epochs
     return "\n".join(
         [
@@ -392,8 +392,8 @@ def _page(found: Mapping[str, Any], names: tuple[str, str]) -> str:
             "under `build/validation`; rows that say *not run* were left out of the last call. "
             "Accuracies are those after the last epoch on the 10,000 test images, not the best of "
             "all epochs. Figures of the paper: Nandakumar et al., Front. Neurosci. 14:406 (2020), "
-            "main text; its 97.73 % is the best epoch. Hyper-parameters were chosen on the last "
-            "5,000 training images, see [training](training.md).",
+            "main text; its 97.73 % is the best epoch. Hyper-parameters were chosen on held-out "
+            "training images, see [training](training.md).",
             "",
             "## Accuracy",
             "",
@@ -403,6 +403,9 @@ def _page(found: Mapping[str, Any], names: tuple[str, str]) -> str:
             "power law of drift is extrapolated there from its fit around 38.6 s.",
             f"- Direct update: {DIRECT_EPOCHS} epochs each, best epoch"
             + (f": {sweep}." if sweep else "."),
+            "  Here an update is at least a whole epsilon, for all inputs of a unit at once: "
+            "outputs are driven to 0, where the derivative of an 8-bit sigmoid is 0 too, and "
+            "pulses cease.",
             f"- Single device: weight 0 is {SINGLE_REFERENCE_US:g} uS, weight 1 is "
             f"{SINGLE_WEIGHT_US:g} uS more, one RESET for {SINGLE_DEPRESSION:g} times the "
             "threshold of a SET. The paper gives none of these; they were chosen on held-out "
@@ -430,11 +433,11 @@ def _page(found: Mapping[str, Any], names: tuple[str, str]) -> str:
             "",
             *_loss_table(found, names),
             "",
-            "Drift is a power of time, so what counts is by how many decades a device ages. At the "
-            "paper's pace most devices are days old when training ends, and all age by less than "
-            "one decade. At microseconds an image a run takes a second: devices pulsed last age by "
-            "twelve decades in the month, those never pulsed by five, and one gain an array cannot "
-            "set both right.",
+            "Drift is a power of time, so what counts is by how many decades a device ages. At one "
+            "second an image most devices are days old when training ends, and a month is less "
+            "than a decade for them. At microseconds a run takes a second: devices pulsed last age "
+            "by twelve decades in the month, those never pulsed by five, and one gain an array "
+            "cannot set both right.",
             "",
             "## Parameters that the paper does not give",
             "",
@@ -466,7 +469,7 @@ def _figure(found: Mapping[str, Any], names: tuple[str, str], path: Path) -> Non
             accuracy.plot(epochs, values, colour, linewidth=0.8, label=shown)
             pulses.semilogy(epochs, given, colour, linewidth=0.8, label=shown)
         run = RUNS / f"seed{SEEDS[0]}" / name / "run.npz"
-        if run.exists():
+        if f"{name}-seed{SEEDS[0]}" in found and run.exists():
             config = cli.load_mca_config(CHIP if name == names[0] else SLOW, "train")
             saved = load_run(config, run)
             devices = saved.crossbars[0].conductances(saved.device_time_s).ravel()
@@ -483,8 +486,9 @@ def _figure(found: Mapping[str, Any], names: tuple[str, str], path: Path) -> Non
     accuracy.set(title="test accuracy, %", xlabel="epoch")
     pulses.set(title="pulses an image", xlabel="epoch")
     conductances.set(title="devices of layer 1, trained", xlabel="conductance, uS", yscale="log")
-    accuracy.legend(fontsize=7, loc="lower right")
-    pulses.legend(fontsize=7)
+    for axes in (accuracy, pulses):
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=7)
     figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
