@@ -28,13 +28,13 @@ from tests.cocotb_tests.random_configurations import draw_images
 
 N_IMAGES = 400
 SEED = 1
-N_RANDOM = 4
+N_RANDOM = 3
 
 
 def draw_configuration(seed: int, index: int) -> InSituConfig:
     """A small configuration, equal for equal arguments; the index sets layers and lanes."""
     rng = np.random.default_rng([seed, index])
-    n_layers, lanes = ((2, 8), (1, 4), (3, 16), (2, 4))[index % 4]
+    n_layers, lanes = ((2, 8), (1, 4), (3, 16))[index % 3]
     widths = [int(width) for width in rng.integers(5, 2 * lanes + 3, n_layers)]
     fraction_bits, rate_bits = int(rng.integers(1, 13)), int(rng.integers(9, 33))
     # The largest gradients move a gate by some four DAC codes.
