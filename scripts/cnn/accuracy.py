@@ -127,10 +127,13 @@ def _runs(
 
 
 def _spread(values: list[float]) -> str:
-    """Mean, standard deviation, lowest, in percent."""
+    """Mean, standard deviation, lowest, in percent, and of how many runs."""
     percent = [100 * value for value in values]
-    deviation = statistics.stdev(percent) if len(percent) > 1 else 0.0
-    return f"{statistics.fmean(percent):.2f} ± {deviation:.2f} (lowest {min(percent):.2f})"
+    mean = f"{statistics.fmean(percent):.2f}"
+    if len(percent) == 1:
+        return f"{mean} (n = 1)"
+    deviation = statistics.stdev(percent)
+    return f"{mean} ± {deviation:.2f} (n = {len(percent)}, lowest {min(percent):.2f})"
 
 
 def _stage(name: str) -> Callable[[dict[str, Any]], float]:
@@ -153,9 +156,9 @@ def table(records: dict[str, dict[str, Any]], replicas: int) -> str:
         ("the same, tuned on 5,500 images", "repair_", lambda record: record["after"]),
         ("integers less float products", "{mode}_x1_", _read_out),
     ]
-    lines = ["| | runs | paper mode, % | best mode, % |", "|---|---|---|---|"]
+    lines = ["| | paper mode, % | best mode, % |", "|---|---|---|"]
     for title, prefix, value in rows:
-        cells, count = [], 0
+        cells = []
         for mode in (Mode.PAPER, Mode.BEST):
             # The repair is of the best mode alone.
             start = prefix.format(mode=mode)
@@ -166,8 +169,7 @@ def table(records: dict[str, dict[str, Any]], replicas: int) -> str:
                 if stem.startswith(start) and not skip
             ]
             cells.append(_spread(column) if column else "-")
-            count = max(count, len(column))
-        lines.append(f"| {title} | {count} | {' | '.join(cells)} |")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

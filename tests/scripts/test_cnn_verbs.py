@@ -73,6 +73,11 @@ def test_refused(
     assert message in err
 
 
+def test_spread() -> None:
+    assert accuracy._spread([0.5]) == "50.00 (n = 1)"
+    assert accuracy._spread([0.5, 0.51, 0.52]) == "51.00 ± 1.00 (n = 3, lowest 50.00)"
+
+
 def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Records as files, each made once; a row a stage."""
     folder = tmp_path / "tiny_cnn_accuracy"
@@ -90,5 +95,5 @@ def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     accuracy.main([*arguments, "--networks", "1", "--writes", "1"])
     text = capsys.readouterr().out
     assert (folder / "table.md").read_text() == text
-    assert "| after hybrid training | 1 | 92.00 ± 0.00 (lowest 92.00) | 95.00 ± 0.00" in text
-    assert "| the same, tuned on 5,500 images | 1 | - | 94.00 ± 0.00 (lowest 94.00) |" in text
+    assert "| after hybrid training | 92.00 (n = 1) | 95.00 (n = 1) |" in text
+    assert "| the same, tuned on 5,500 images | - | 94.00 (n = 1) |" in text
