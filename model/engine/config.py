@@ -45,8 +45,8 @@ class EngineConfig:
     2020, Table 1: 32 at 1 GHz or 64 at 500 MHz."""
 
     update: UpdateRule = UpdateRule.DIRECT
-    """How a weight changes: ``direct``, every weight by every image, or ``chi``, as in the in-memory
-    system."""
+    """How a weight changes: ``direct``, every weight by every image, or ``chi``, as in the
+    in-memory system."""
 
     weight_bits: int = 32
     """Width of a weight, signed; the most negative code is not used."""
