@@ -48,6 +48,7 @@ def test_module(granularity, tmp_path):
     lanes = 2 if granularity else 1
     assert f"input [{lanes - 1}:0] w0_en" in module
     assert module.count("if (w0_en[") == lanes
+    assert ("{{9{w0_en[1]}}, {9{w0_en[0]}}}" in module) == (lanes == 2)
     assert "reg [17:0] mem [0:5];" in module
     assert "initial" not in module
     assert "unit_ram_6x18 store_0" in text or "unit_ram_6x18 \\" in text
