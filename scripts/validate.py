@@ -425,7 +425,7 @@ def _page(found: Mapping[str, Any], names: tuple[str, str]) -> str:
             "",
             "The trained arrays read long after their last pulse, means over the seeds and three "
             "readings. Compensation is one gain an array, from its total conductance, and has to "
-            "be asked for (`mixbar infer --compensate`).",
+            "be asked for (`mixbar infer mca_mlp --compensate`).",
             "",
             *_later_table(found, names),
             "",
