@@ -136,8 +136,8 @@ FAULTS = (
     Fault(
         "codes sampled a cycle early",
         "read_out",
-        "config.array.mvm_cycles - 1,\n",
-        "config.array.mvm_cycles - 2,\n",
+        "self.mvm_cycles - 1,\n",
+        "self.mvm_cycles - 2,\n",
         r"forward product of layer 1, drive|activation unit",
     ),
     Fault(
@@ -299,8 +299,8 @@ FAULTS = (
     Fault(
         "along the gradient",
         "outer_product",
-        "negated_error.eq(-errors.payload.error)",
-        "negated_error.eq(errors.payload.error)",
+        "negated_error.eq(-scalars.payload.error)",
+        "negated_error.eq(scalars.payload.error)",
         r"chi memory, words",
     ),
     Fault(
