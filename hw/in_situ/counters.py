@@ -1,6 +1,8 @@
 """Activity counters of the in-situ learning unit, for the host and for the energy estimator."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, ValueLike, unsigned
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, ValueLike, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,10 +19,10 @@ PHASE_ORDER = (Phase.FORWARD, Phase.ERROR, Phase.BACKWARD, Phase.UPDATE, Phase.W
 """The phases that count to an image, in the order of their counters."""
 
 
-def _ones(bits: Value) -> Value:
+def _ones(bits: Sequence[Value]) -> Value:
     """How many bits are set, by a tree of additions: a row has hundreds of columns."""
     half = len(bits) // 2
-    return _ones(bits[:half]) + _ones(bits[half:]) if half else bits
+    return _ones(bits[:half]) + _ones(bits[half:]) if half else bits[0]
 
 
 class Counters(wiring.Component):
@@ -104,7 +106,7 @@ class Counters(wiring.Component):
         hidden = [*units[:-1], 0]
         is_forward = self.product & (self.direction == Direction.FORWARD)
         is_backward = self.product & (self.direction == Direction.BACKWARD)
-        selected = _ones(Cat(Value.cast(gate).any() for gate in self.gates))
+        selected = _ones([Value.cast(gate).any() for gate in self.gates])
         is_set = self.kind == PulseKind.SET
 
         count_one(Activity.IMAGES, self.done)
