@@ -5,7 +5,6 @@
 and demands equality of every code, activation, error, chi word, pulse and cycle.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cocotb_tests.boundary import BACKWARD, FORWARD, READ
+from cocotb_tests.scoreboard import Mismatch, Scoreboard
 from model.activity import PHASES, Activity
 from model.arrays import new_arrays
 from model.config import Config
@@ -23,18 +23,6 @@ from model.pulse_scheduler import MINUS, PLUS, expand
 from model.unit import Settings, UnitState, infer_image, new_unit, settings, train_image
 
 __all__ = ["Checker", "Mismatch", "Observation", "Pulse", "Transaction"]
-
-
-class Mismatch(Exception):
-    """The gateware and the model disagree; the message says where."""
-
-    def __init__(self, image: int, block: str, index: str, expected: object, got: object) -> None:
-        self.image, self.block, self.index = image, block, index
-        self.expected, self.got = expected, got
-        super().__init__(
-            f"Image {image}, {block}, {index}: expected {expected} by the model, got {got} from "
-            "the gateware."
-        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +65,7 @@ class Observation:
     """Cycles of the phases."""
 
 
-class Checker:
+class Checker(Scoreboard):
     """The model beside the gateware.
 
     Parameters
@@ -86,14 +74,13 @@ class Checker:
         The system; the arrays are built from ``seed`` as the trainer builds them.
     seed
         Seed of the run.
-
-    Attributes
-    ----------
-    compared : dict[str, int]
-        How many values of each kind were equal so far.
     """
 
     def __init__(self, config: Config, seed: int) -> None:
+        super().__init__(
+            config.update.lanes,
+            ("adc_codes", "activations", "errors", "chi_words", "pulses", "cycles"),
+        )
         self.config = config
         self.unit: UnitState = new_unit(config)
         self.arrays = new_arrays(config, seed)
@@ -101,12 +88,6 @@ class Checker:
         all_layers = range(config.network.n_layers)
         self.chi_bases = np.array([config.chi_base(k) for k in all_layers])
         self.n_words = np.array([config.n_words(k) for k in all_layers])
-        self.images = 0
-        self.results: deque[Result] = deque()
-        self.checked_results = 0
-        self.compared = dict.fromkeys(
-            ("adc_codes", "activations", "errors", "chi_words", "pulses", "cycles"), 0
-        )
 
     def warm_up(self) -> None:
         """Compiles the model, or loads what was compiled before, without changing this checker."""
@@ -148,26 +129,8 @@ class Checker:
         self._check_pulses(seen)
         self._expect_result(label, trained)
         for phase, expected, got in zip(PHASES, self.unit.trace.cycles, seen.cycles, strict=True):
-            self._equal("cycles", "sequencer", f"cycles of phase {phase}", int(expected), int(got))
+            self.equal("cycles", "sequencer", f"cycles of phase {phase}", int(expected), int(got))
         self.images += 1
-
-    def _equal(self, kind: str, block: str, index: str, expected: object, got: object) -> None:
-        if expected != got:
-            raise Mismatch(self.images, block, index, expected, got)
-        self.compared[kind] += 1
-
-    def _equal_arrays(
-        self, kind: str, block: str, expected: npt.NDArray[Any], got: npt.NDArray[Any]
-    ) -> None:
-        if expected.shape != got.shape:
-            raise Mismatch(self.images, block, "shape", list(expected.shape), list(got.shape))
-        wrong = expected != got
-        if wrong.any():
-            where = tuple(int(k) for k in np.argwhere(wrong)[0])
-            raise Mismatch(
-                self.images, block, f"index {list(where)}", int(expected[where]), int(got[where])
-            )
-        self.compared[kind] += expected.size
 
     def _expected_transactions(self, trained: bool) -> Iterator[list[Transaction]]:
         """The transactions of each layer, in order."""
@@ -210,7 +173,7 @@ class Checker:
         names = {FORWARD: "forward", BACKWARD: "backward", READ: "read"}
         for layer, expected in enumerate(self._expected_transactions(trained)):
             got = [item for item in seen.transactions if item.layer == layer]
-            self._equal(
+            self.equal(
                 "adc_codes",
                 f"read-out of layer {layer}",
                 "transactions",
@@ -221,29 +184,18 @@ class Checker:
                 block = f"{names[want.direction]} product of layer {layer}"
                 if want.direction == READ:
                     where = (have.row, have.device)
-                    self._equal("adc_codes", block, "row", (want.row, want.device), where)
+                    self.equal("adc_codes", block, "row", (want.row, want.device), where)
                     # With several rows a refresh, the trace keeps the last row's codes only.
                     if self.config.refresh.rows == 1:
-                        self._equal_arrays("adc_codes", block + ", codes", want.codes, have.codes)
+                        self.equal_arrays("adc_codes", block + ", codes", want.codes, have.codes)
                 else:
-                    self._equal_arrays("activations", block + ", drive", want.drive, have.drive)
-                    self._equal_arrays("adc_codes", block + ", codes", want.codes, have.codes)
-
-    def _words(self, vectors: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Vectors padded with zeros to whole words, one after the other: ``[n_words, lanes]``."""
-        lanes = self.config.update.lanes
-        n_words = [-(-vector.size // lanes) for vector in vectors]
-        words = np.zeros(sum(n_words) * lanes, vectors[0].dtype)
-        first = 0
-        for vector, n in zip(vectors, n_words, strict=True):
-            words[first : first + vector.size] = vector
-            first += n * lanes
-        return words.reshape(-1, lanes)
+                    self.equal_arrays("activations", block + ", drive", want.drive, have.drive)
+                    self.equal_arrays("adc_codes", block + ", codes", want.codes, have.codes)
 
     def _check_activations(self, seen: Observation) -> None:
         trace, layers = self.unit.trace, self.config.network.layers
         vectors = [trace.activations[layer][: layers[layer]] for layer in range(1, len(layers))]
-        self._equal_arrays("activations", "activation unit", self._words(vectors), seen.activations)
+        self.equal_arrays("activations", "activation unit", self._words(vectors), seen.activations)
 
     def _check_errors(self, seen: Observation) -> None:
         trace = self.unit.trace
@@ -256,23 +208,23 @@ class Checker:
             ("quantiser, codes", trace.error_codes, seen.codes),
         ):
             expected = self._words([vectors[layer] for layer in layers])
-            self._equal_arrays("errors", block, expected, got)
+            self.equal_arrays("errors", block, expected, got)
 
     def _check_update(self, trained: bool, seen: Observation) -> None:
         trace, config = self.unit.trace, self.config
         shifts = trace.exponents[:, 2]
         layers = range(config.network.n_layers - 1, -1, -1)
         expected = [(k, int(shifts[k])) for k in layers if trained and shifts[k] >= 0]
-        self._equal("errors", "sequencer", "update commands", expected, seen.updates)
+        self.equal("errors", "sequencer", "update commands", expected, seen.updates)
         words = trace.words[: trace.sizes[0]]
         owners = words[:, 0]
         addresses = self.chi_bases[owners] + words[:, 1] * self.n_words[owners] + words[:, 2]
-        self._equal_arrays("chi_words", "chi memory, addresses", addresses, seen.chi_addresses)
+        self.equal_arrays("chi_words", "chi memory, addresses", addresses, seen.chi_addresses)
         rows = np.zeros((len(words), config.update.lanes), np.int32)
         for layer in layers:
             of_layer = owners == layer
             rows[of_layer] = self.unit.chi[layer][words[of_layer, 1], words[of_layer, 2]]
-        self._equal_arrays("chi_words", "chi memory, words", rows, seen.chi_words)
+        self.equal_arrays("chi_words", "chi memory, words", rows, seen.chi_words)
 
     def expected_pulses(self) -> list[Pulse]:
         """The pulses of the last image, in order."""
@@ -292,7 +244,7 @@ class Checker:
     def _check_pulses(self, seen: Observation) -> None:
         expected = self.expected_pulses()
         for k, (want, have) in enumerate(zip(expected, seen.pulses, strict=False)):
-            self._equal("pulses", "pulse scheduler", f"pulse {k}", want, have)
+            self.equal("pulses", "pulse scheduler", f"pulse {k}", want, have)
         if len(expected) != len(seen.pulses):
             raise Mismatch(
                 self.images, "pulse scheduler", "number", len(expected), len(seen.pulses)
@@ -311,32 +263,13 @@ class Checker:
             )
         )
 
-    def check_result(self, result: Result) -> None:
-        """Compares the next result that the host got; results come after their image's check."""
-        image = self.checked_results
-        want = self.results.popleft()
-        for name in ("predicted", "label", "trained", "skipped"):
-            expected, got = getattr(want, name), getattr(result, name)
-            if expected != got:
-                raise Mismatch(image, "result", name, expected, got)
-        if not np.array_equal(want.outputs, result.outputs):
-            raise Mismatch(image, "result", "outputs", list(want.outputs), list(result.outputs))
-        self.checked_results += 1
-
     def check_chi(self, rows: npt.NDArray[Any]) -> None:
         """Compares the whole chi memory, int32 ``[chi_depth, lanes]``."""
         expected = np.concatenate(
             [chi.reshape(-1, self.config.update.lanes) for chi in self.unit.chi]
         )
-        self._equal_arrays("chi_words", "chi memory, all words", expected, rows)
+        self.equal_arrays("chi_words", "chi memory, all words", expected, rows)
 
     def check_counters(self, counters: Sequence[int]) -> None:
         """Compares the totals of all activity counters."""
-        for activity in Activity:
-            self._equal(
-                "cycles",
-                "counters",
-                activity.name.lower(),
-                int(self.unit.counters[activity]),
-                int(counters[activity]),
-            )
+        self.equal_counters(Activity, self.unit.counters, counters)

@@ -1,30 +1,40 @@
-"""Co-simulation of a configuration: emit, build, run beside the model, summarise."""
+"""Co-simulation of a configuration: emit, build, run beside the model, summarise.
+
+:func:`run_bench` and :func:`run_frames` serve the units of all systems, :func:`cosimulate` the
+digital unit.
+"""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cocotb_tests import simulator
-from cocotb_tests.simulator import Simulation
+from cocotb_tests.bench import Instrument
+from cocotb_tests.simulator import EmittedVerilog, Simulation
 from cocotb_tests.toolchain import find_toolchain
 from cocotb_tests.unit_probes import probes
 from hw.verilog import emit
 from model.activity import PHASES
 from model.checkpoint import CheckpointError, check_config, read_checkpoint
-from model.config import Config, to_toml
-from model.settings import System
+from model.config import Config
+from model.settings import System, to_toml
 
-__all__ = ["STATE_FILE", "CosimResult", "can_go_on", "cosimulate"]
+__all__ = ["STATE_FILE", "CosimResult", "RunResult", "cosimulate", "run_bench", "run_frames"]
+
+STATE_FILE = "cosim_run.npz"
+"""State of a run under way, beside the Verilog."""
+
+SystemT = TypeVar("SystemT", bound=System)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CosimResult:
-    """What a co-simulation found."""
+class RunResult:
+    """What a co-simulation of any unit found."""
 
     config: str
     images: int
@@ -46,65 +56,26 @@ class CosimResult:
     verilator_cycles_per_second: float
     simulator: str
     build_seconds: float
-    counters: dict[str, int]
-    """Activity counters, equal in gateware and model."""
-    waves: str | None
-    """Where the waveform is."""
-
-    @classmethod
-    def of_run(
-        cls,
-        found: Mapping[str, Any],
-        *,
-        config: str,
-        phases: Sequence[str],
-        warm_up: int,
-        simulation: Simulation,
-        run_dir: Path | None,
-    ) -> "CosimResult":
-        """From what the bench of a unit with these phases reports.
-
-        ``warm_up``: so many images at the start are left out of the cycle statistics; ``run_dir``:
-        where the waveform is.
-        """
-        done = max(1, found["images"])
-        cycles = np.array(found["cycles"], dtype=np.int64).reshape(-1, len(phases))[warm_up:]
-        if len(cycles) == 0:
-            cycles = np.zeros((1, len(phases)), dtype=np.int64)
-        return cls(
-            config=config,
-            images=found["images"],
-            mismatches=int(found["mismatch"] is not None),
-            mismatch=found["mismatch"],
-            compared=found["compared"],
-            cycles_per_image={
-                "mean": float(cycles.sum(axis=1).mean()),
-                "max": int(cycles.sum(axis=1).max()),
-                "by_phase": dict(zip(phases, cycles.mean(axis=0).tolist(), strict=True)),
-            },
-            accuracy=found["correct"] / done,
-            images_per_second=found["images"] / found["seconds"],
-            images_per_cpu_second=found["images"] / found["cpu_seconds"],
-            verilator_cycles_per_second=found["simulated_cycles"] / found["seconds"],
-            simulator=simulation.simulator,
-            build_seconds=simulation.seconds,
-            counters=found["counters"],
-            waves=str(run_dir / "dump.vcd") if run_dir is not None else None,
-        )
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)
 
 
-STATE_FILE = "cosim_run.npz"
-"""State of a run under way, beside the Verilog."""
+@dataclass(frozen=True, kw_only=True)
+class CosimResult(RunResult):
+    """What a co-simulation of a unit that trains found."""
+
+    counters: dict[str, int]
+    """Activity counters, equal in gateware and model."""
+    waves: str | None
+    """Where the waveform is."""
 
 
-def can_go_on(
+def _can_go_on(
     state: Path,
     config: System,
-    header: Mapping[str, Any],
+    run: Mapping[str, Any],
     n_images: int,
     on_message: Callable[[str], None] | None,
 ) -> bool:
@@ -118,11 +89,184 @@ def can_go_on(
     except CheckpointError as error:
         say(f"Starting over: {error}")
         return False
-    if saved.header.get("run") != header["run"] or int(saved.header["images"]) >= n_images:
+    if saved.header.get("run") != run or int(saved.header["images"]) >= n_images:
         say(f"Starting over: {state.name} is of another run.")
         return False
     say(f"Going on after {saved.header['images']} images.")
     return True
+
+
+@dataclass(frozen=True)
+class BenchRun:
+    """A run of a test bench."""
+
+    config: System
+    found: Mapping[str, Any]
+    """What the bench reports: images, correct, compared, cycles, mismatch, seconds, cpu_seconds,
+    simulated_cycles, and what is its own."""
+    simulation: Simulation
+    waves: Path | None
+    """Where the waveform is."""
+
+    def summary(self) -> dict[str, Any]:
+        """The parts of a :class:`RunResult` but ``cycles_per_image``."""
+        found = self.found
+        return {
+            "config": self.config.name,
+            "images": found["images"],
+            "mismatches": int(found["mismatch"] is not None),
+            "mismatch": found["mismatch"],
+            "compared": found["compared"],
+            "accuracy": found["correct"] / max(1, found["images"]),
+            "images_per_second": found["images"] / found["seconds"],
+            "images_per_cpu_second": found["images"] / found["cpu_seconds"],
+            "verilator_cycles_per_second": found["simulated_cycles"] / found["seconds"],
+            "simulator": self.simulation.simulator,
+            "build_seconds": self.simulation.seconds,
+        }
+
+
+def run_bench(
+    config: SystemT,
+    test_module: str,
+    *,
+    instruments: Sequence[Instrument],
+    emit_unit: Callable[[SystemT, Path], EmittedVerilog],
+    parameters: Mapping[str, Any],
+    arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+    n_images: int,
+    run: Mapping[str, Any] | None,
+    out_dir: Path,
+    resume: bool = False,
+    save_s: float = 60.0,
+    seed: int = 1,
+    waves: bool = False,
+    quick: bool = False,
+    cache_dir: Path | None = None,
+    on_progress: Callable[[int, float], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> BenchRun:
+    """Emits and builds a unit, and runs its test bench to the end.
+
+    Parameters
+    ----------
+    config
+        The system.
+    test_module
+        The bench.
+    instruments
+        What it records and plays.
+    parameters
+        Those of the bench besides ``config``, ``save``, ``save_s``, ``save_header``, ``resume`` and
+        the paths of ``arrays``.
+    arrays
+        Files for the bench: arrays by name in each. The path of a file is the parameter of its
+        name.
+    n_images
+        Images of the run.
+    run
+        What makes two runs of the configuration the same, as plain values; None for a run that
+        cannot go on.
+
+    The others are those of :func:`cosimulate`.
+
+    Raises
+    ------
+    SimulatorError
+        If a tool is missing or the simulation itself fails. A mismatch is a result, not an error.
+    """
+    find_toolchain()  # a missing compiler is said before anything is written
+    unit = emit_unit(config, out_dir.resolve())
+    simulation = simulator.build(
+        unit,
+        probes=instruments,
+        waves=waves,
+        quick=quick,
+        cache_dir=cache_dir,
+        on_message=on_message,
+    )
+
+    def progress(message: dict[str, Any]) -> None:
+        if on_progress is not None:
+            on_progress(message["images"], message["correct"] / max(1, message["images"]))
+
+    state = unit.path.parent / STATE_FILE
+    saves = run is not None and not waves
+    going_on = resume and run is not None and _can_go_on(state, config, run, n_images, on_message)
+    run_dir = simulation.directory.parent / "waves" if waves else None
+    with tempfile.TemporaryDirectory(prefix="mixbar-") as name:
+        paths = {}
+        for file, values in arrays.items():
+            path = Path(name) / f"{file}.npz"
+            np.savez(path, **values)  # type: ignore[arg-type]
+            paths[file] = str(path)
+        found = simulator.run(
+            simulation,
+            test_module,
+            {
+                "config": to_toml(config),
+                **parameters,
+                **paths,
+                "save": str(state) if saves else None,
+                "save_header": {"config": to_toml(config), "run": run},
+                "save_s": save_s,
+                "resume": str(state) if going_on else None,
+            },
+            run_dir=run_dir,
+            seed=seed,
+            on_progress=progress,
+            waves=waves,
+        )
+    if saves:
+        state.unlink(missing_ok=True)
+    return BenchRun(config, found, simulation, run_dir / "dump.vcd" if run_dir else None)
+
+
+def run_frames(
+    config: SystemT,
+    test_module: str,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.uint8],
+    *,
+    phases: Sequence[str],
+    warm_up: int = 0,
+    seed: int = 1,
+    parameters: Mapping[str, Any],
+    **options: Any,
+) -> CosimResult:
+    """Shows images to a unit that trains; the other parameters are those of :func:`run_bench`.
+
+    Parameters
+    ----------
+    images, labels
+        uint8 ``[n, layers[0]]`` and ``[n]``, in the order in which they are shown.
+    phases
+        Names of the phases whose cycles the bench reports, in order.
+    warm_up
+        So many images at the start are left out of the cycle statistics.
+    """
+    ran = run_bench(
+        config,
+        test_module,
+        parameters={"seed": seed, **parameters},
+        arrays={"images": {"images": images, "labels": labels}},
+        n_images=len(images),
+        seed=seed,
+        **options,
+    )
+    cycles = np.array(ran.found["cycles"], dtype=np.int64).reshape(-1, len(phases))[warm_up:]
+    if len(cycles) == 0:
+        cycles = np.zeros((1, len(phases)), dtype=np.int64)
+    return CosimResult(
+        **ran.summary(),
+        cycles_per_image={
+            "mean": float(cycles.sum(axis=1).mean()),
+            "max": int(cycles.sum(axis=1).max()),
+            "by_phase": dict(zip(phases, cycles.mean(axis=0).tolist(), strict=True)),
+        },
+        counters=ran.found["counters"],
+        waves=None if ran.waves is None else str(ran.waves),
+    )
 
 
 def cosimulate(
@@ -142,7 +286,7 @@ def cosimulate(
     cache_dir: Path | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
-    emit_unit: Callable[[Config, Path], simulator.EmittedVerilog] = emit,
+    emit_unit: Callable[[Config, Path], EmittedVerilog] = emit,
 ) -> CosimResult:
     """Runs images through the emitted Verilog in Verilator and through the model, and compares.
 
@@ -183,56 +327,24 @@ def cosimulate(
     SimulatorError
         If a tool is missing or the simulation itself fails. A mismatch is a result, not an error.
     """
-    find_toolchain()  # a missing compiler is said before anything is written
-    unit = emit_unit(config, out_dir.resolve())
-    simulation = simulator.build(
-        unit,
-        probes=probes(config),
+    return run_frames(
+        config,
+        "cocotb_tests.unit_bench",
+        images,
+        labels,
+        phases=PHASES,
+        warm_up=warm_up,
+        seed=seed,
+        parameters={"train": train},
+        run={"seed": seed, "train": train, **(identity or {})},
+        instruments=probes(config),
+        emit_unit=emit_unit,
+        out_dir=out_dir,
+        resume=resume,
+        save_s=save_s,
         waves=waves,
         quick=quick,
         cache_dir=cache_dir,
+        on_progress=on_progress,
         on_message=on_message,
-    )
-
-    def progress(message: dict[str, Any]) -> None:
-        if on_progress is not None:
-            on_progress(message["images"], message["correct"] / max(1, message["images"]))
-
-    state = unit.path.parent / STATE_FILE
-    header = {
-        "config": to_toml(config),
-        "run": {"seed": seed, "train": train, **(identity or {})},
-    }
-    going_on = resume and can_go_on(state, config, header, len(images), on_message)
-    with tempfile.TemporaryDirectory(prefix="mixbar-") as name:
-        path = Path(name) / "images.npz"
-        np.savez(path, images=images, labels=labels)
-        run_dir = simulation.directory.parent / "waves" if waves else None
-        found = simulator.run(
-            simulation,
-            "cocotb_tests.unit_bench",
-            {
-                "config": to_toml(config),
-                "seed": seed,
-                "images": str(path),
-                "train": train,
-                "save": None if waves else str(state),
-                "save_header": header,
-                "save_s": save_s,
-                "resume": str(state) if going_on else None,
-            },
-            run_dir=run_dir,
-            seed=seed,
-            on_progress=progress,
-            waves=waves,
-        )
-    if not waves:
-        state.unlink(missing_ok=True)
-    return CosimResult.of_run(
-        found,
-        config=config.name,
-        phases=PHASES,
-        warm_up=warm_up,
-        simulation=simulation,
-        run_dir=run_dir,
     )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cocotb_tests.bench import Field, Instrument, Loader, MemoryProbe, Player, Probe
-from cocotb_tests.signals import pack, unpack_signed, unpack_unsigned
+from cocotb_tests.bench import Field, Instrument, Loader, MemoryProbe, Probe
+from cocotb_tests.frame_probes import IMAGE_PLAYER, FrameProbes, result_probe
+from cocotb_tests.signals import pack
 from hw.layouts import (
     activation_word_layout,
     error_word_layout,
@@ -69,17 +70,8 @@ def probes(config: Config) -> list[Instrument]:
                 Field(expression="dut.chi_memory.write__data", width=row_bits),
             ),
         ),
-        Probe(
-            name="results",
-            strobe="m_axis_result__tvalid & m_axis_result__tready",
-            fields=(Field(expression="m_axis_result__tdata", width=8 * config.update.lanes),),
-        ),
-        Player(
-            name="images",
-            valid="s_axis_image__tvalid",
-            ready="s_axis_image__tready",
-            data=("s_axis_image__tdata", "s_axis_image__tlast"),
-        ),
+        result_probe(config.update.lanes),
+        IMAGE_PLAYER,
         MemoryProbe(
             name="chi_memory",
             memory="dut.chi_memory.rows.mem",
@@ -138,12 +130,12 @@ def _to_words(value: int, n_words: int) -> list[int]:
     return [value >> 32 * k & 0xFFFF_FFFF for k in range(n_words)]
 
 
-class UnitProbes:
+class UnitProbes(FrameProbes):
     """Unpacks the records of :func:`probes`."""
 
     def __init__(self, config: Config) -> None:
+        super().__init__(config.update.lanes)
         self.config = config
-        self.lanes = config.update.lanes
         self.error_bits = config.error_bits
         layout = update_command_layout(config)
         fields = [layout[name] for name in ("layer", "shift")]
@@ -153,21 +145,17 @@ class UnitProbes:
         """int64 ``[n_images, len(Activity)]``: what each image's last cycle has not added to."""
         return np.ascontiguousarray(records).view(np.int64)
 
-    def activations(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
-        """uint8 ``[n_words, lanes]``."""
-        return self._vectors(records, 0, 8, signed=False)
-
     def errors(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int32 ``[n_words, lanes]``."""
-        return self._vectors(records, 0, self.error_bits, signed=True)
+        return self.vectors(records, self.error_bits, signed=True)
 
     def drives(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int8 ``[n_words, lanes]`` of the scaled words."""
-        return self._vectors(records, 0, 8, signed=True)
+        return self.vectors(records, 8, signed=True)
 
     def codes(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int8 ``[n_words, lanes]`` of the scaled words."""
-        return self._vectors(records, 8 * self.lanes, 3, signed=True)
+        return self.vectors(records, 3, signed=True, first_bit=8 * self.lanes)
 
     def updates(self, records: npt.NDArray[np.uint32]) -> list[tuple[int, int]]:
         """Layer and shift of each command."""
@@ -187,19 +175,7 @@ class UnitProbes:
         """int32 ``[n, lanes]`` of rows of the chi memory."""
         if self.config.update.chi_bits == 32:
             return np.ascontiguousarray(records).view(np.int32)
-        return self._vectors(records, 0, self.config.update.chi_bits, signed=True)
-
-    def results(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
-        """uint8 ``[n_beats, lanes]``."""
-        return np.ascontiguousarray(records).view(np.uint8)[:, : self.lanes]
-
-    def image_records(self, beats: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-        """An image frame, uint8 ``[n_beats, lanes]``, for the player of images."""
-        n_words = -(-self.lanes // 4)
-        records = np.zeros((len(beats), n_words + 1), np.uint32)
-        records[:, :n_words].view(np.uint8)[:, : self.lanes] = beats
-        records[-1, n_words] = 1
-        return records
+        return self.vectors(records, self.config.update.chi_bits, signed=True)
 
     def chi_records(self, unit: UnitState) -> npt.NDArray[np.uint32]:
         """All chi words of the model, for the loader of chi."""
@@ -216,18 +192,3 @@ class UnitProbes:
         for field, value in _registers(self.config):
             words += _to_words(value(unit), -(-field.width // 32))
         return np.array([words], dtype=np.uint32)
-
-    def _vectors(
-        self, records: npt.NDArray[np.uint32], first_bit: int, bits: int, *, signed: bool
-    ) -> npt.NDArray[Any]:
-        """The vectors of ``lanes`` elements that begin at a bit of each record."""
-        n = len(records)
-        raw = np.ascontiguousarray(records).view(np.uint8)
-        if first_bit % 8 == 0 and bits == 8:
-            vectors = raw[:, first_bit // 8 : first_bit // 8 + self.lanes]
-            return vectors.view(np.int8) if signed else vectors
-        planes = np.unpackbits(raw, axis=1, bitorder="little")
-        planes = planes[:, first_bit : first_bit + bits * self.lanes]
-        packed = np.packbits(planes.reshape(-1), bitorder="little").tobytes()
-        unpack = unpack_signed if signed else unpack_unsigned
-        return unpack(packed, n * self.lanes, bits).reshape(n, self.lanes)

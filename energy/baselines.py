@@ -11,7 +11,7 @@ counted, or that of the in-memory system's own activity, whose update it shares.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from energy.activity import PHASES, Action, ActivityRecord, derive
+from energy.activity import ACTIVATION_BITS, PHASES, Action, ActivityRecord, derive
 from energy.errors import EnergyError
 from energy.estimator import Estimate, charge
 from energy.scaling import Node
@@ -33,6 +33,10 @@ __all__ = [
 
 BASELINES = ("fixed32", "mixed4")
 """Names of the baselines: configurations of :mod:`model.configurations`."""
+
+STEP_BITS = 33
+"""Width of a weight's step in a direct update. Source: ``step_word_layout`` of
+:mod:`hw.engine.layouts`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +201,7 @@ def _lanes(record: EngineRecord) -> list[Action]:
 
     actions = []
     for phase, counter, operand_bits in (
-        ("forward", EngineActivity.FORWARD_WORDS, 8),
+        ("forward", EngineActivity.FORWARD_WORDS, ACTIVATION_BITS),
         ("backward", EngineActivity.BACKWARD_WORDS, engine.error_bits),
     ):
         products = record.mean(counter) * lanes
@@ -235,20 +239,33 @@ def _lanes(record: EngineRecord) -> list[Action]:
                 "multiply",
                 "update",
                 "steps",
-                steps * engine.error_bits * 8,
+                steps * engine.error_bits * ACTIVATION_BITS,
                 "error x activation",
             ),
-            action("logic", "shift", "update", "steps", steps * 33, "the learning rate"),
-            action("register", "write", "update", "steps", steps * (41 + 33), "product and step"),
+            action("logic", "shift", "update", "steps", steps * STEP_BITS, "the learning rate"),
+            action(
+                "register",
+                "write",
+                "update",
+                "steps",
+                steps * _step_registers(engine),
+                "product and step",
+            ),
         ]
     return actions
 
 
+def _step_registers(engine: EngineConfig) -> int:
+    """Flip-flops a lane of a direct update: the product of error and activation (with a sign), and
+    the step."""
+    return engine.error_bits + ACTIVATION_BITS + 1 + STEP_BITS
+
+
 def _flip_flops(engine: EngineConfig) -> int:
     """Flip-flops clocked in every cycle, estimated: products and column sums a lane, with chi its
-    three stages, else product and step; 1,000 for control and counters."""
+    three stages, else product and step; 1,000 for control and counters, assumed."""
     per_lane = engine.weight_bits + engine.operand_bits + engine.sum_bits
-    per_lane += 3 * engine.unit.update.chi_bits if engine.is_chi else 41 + 33
+    per_lane += 3 * engine.unit.update.chi_bits if engine.is_chi else _step_registers(engine)
     return engine.lanes * per_lane + 1000
 
 

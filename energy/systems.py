@@ -14,6 +14,7 @@ from energy.errors import EnergyError
 from energy.estimator import Figure, Term, combine, unit_energy
 from energy.scaling import Node
 from energy.tables import load_costs
+from model.cnn.config import INPUT_BITS
 from model.configurations import li_mlp, yao_cnn
 from model.in_situ.activity import Activity
 from model.in_situ.config import InSituConfig
@@ -26,16 +27,13 @@ YAO_NODE = Node(tech_nm=65, vdd_v=1.1)
 ADC_BITS = 8
 """Converters of both systems."""
 
-INPUT_BITS = 8
-"""Phases of a bit-serial product."""
-
 SUM_BITS = 16
 """Width of a sum of eight shifted 8-bit codes: 8 + 8 - 1, rounded up for the next sum."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A mean inference of a system."""
+    """A mean inference or training image of a system."""
 
     name: str
     terms: tuple[Term, ...]
@@ -110,7 +108,7 @@ def yao() -> System:
         ),
         _term(
             "add_horowitz",
-            conversions * SUM_BITS + conversions / 16 * SUM_BITS,
+            conversions * SUM_BITS + conversions / (2 * INPUT_BITS) * SUM_BITS,
             "read-out",
             "an addition a conversion, a subtraction a pair of sums",
             YAO_NODE,
@@ -146,7 +144,8 @@ def li() -> System:
 
 
 def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
-    """A mean training image of Li's unit: products, gradients in memory, write phases and pulses.
+    """A mean training image of Li's unit: products, gradients and gates in memory, write phases and
+    pulses.
 
     ``counters``: totals of a run, by lower-case name of :class:`model.in_situ.activity.Activity`.
 
@@ -169,25 +168,25 @@ def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
     products = mean(Activity.FORWARD_PRODUCTS) / (len(layers) - 1)
     upper = sum(n_in * n_out for n_in, n_out in itertools.pairwise(layers[1:]))
     passes = mean(Activity.BACKWARD_PRODUCTS) / max(1, len(layers) - 2)
-    bits = config.gradient_bits
-    bank = weights / config.update.lanes * bits / 8
-    clock_ns = config.clock_period_s * 1e9
-    gradient, gradient_lanes = mean(Activity.GRADIENT_WORDS), mean(Activity.GRADIENT_LANES)
-    lanes = config.update.lanes
-    reads = (gradient + mean(Activity.GATE_WORDS)) * lanes
+    lanes, clock_ns = config.update.lanes, config.clock_period_s * 1e9
+    sums = mean(Activity.GRADIENT_WORDS) * lanes
+    changed, pairs = mean(Activity.GRADIENT_LANES), mean(Activity.GATE_WORDS) * lanes
 
-    def memory(access: str, count: float, note: str) -> Term:
+    def memory(block: str, bits: int, access: str, count: float, note: str) -> Term:
         return _term(
             "sram_cacti",
             count,
-            "gradient memory",
+            block,
             note,
             node,
             phase="update",
             access=access,
-            n_bytes=bank,
+            n_bytes=weights / lanes * bits / 8,
             bits=bits,
         )
+
+    gradient = ("gradient memory", config.gradient_bits)
+    gate = ("gate memory", 2 * config.gate.word_bits)
 
     terms = (
         _term("adc_kull2013", mean(Activity.CONVERSIONS), "converters", "counted", node),
@@ -205,13 +204,15 @@ def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
             "two devices a weight and product, all driven: an upper bound",
             node,
         ),
-        memory("read", reads, "gradient and gate words, all lanes"),
-        memory("write", gradient_lanes + mean(Activity.GATE_WORDS) * lanes, "changed lanes"),
+        memory(*gradient, "read", sums + pairs, "words of updates and write phases, all lanes"),
+        memory(*gradient, "write", changed + pairs, "changed lanes, and cleared ones"),
+        memory(*gate, "read", pairs, "pairs of gates of a write phase"),
+        memory(*gate, "write", pairs, "pairs of gates of a write phase"),
         _term(
             "add_horowitz",
-            (gradient_lanes + mean(Activity.GATE_WORDS) * lanes) * bits,
-            "gradient memory",
-            "an addition a changed sum",
+            changed * config.gradient_bits + pairs * 2 * config.gate.word_bits,
+            "gradient and gate memory",
+            "an addition a changed sum, two a pair of gates",
             node,
             phase="update",
         ),
@@ -236,6 +237,6 @@ def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
         name=config.name,
         terms=terms,
         macs=weights,
-        note="a training image of a run; pulse widths, read time and currents are assumed, the "
-        "gate lines of 1T1R cells not included",
+        note="a training image of a run; pulse widths, read time and currents are assumed; gate "
+        "lines of 1T1R cells, softmax, the rate's multiplier, registers and clock not included",
     )

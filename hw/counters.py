@@ -41,7 +41,7 @@ class DriveMeter(wiring.Component):
     Parameters
     ----------
     shape : ShapeLike
-        Of a value, ``unsigned(8)`` or ``signed(8)``.
+        Of a value; magnitudes up to 255.
     lanes : int
     n_lines : int
         Lines of the longest vector.

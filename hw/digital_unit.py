@@ -2,16 +2,15 @@
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
 from hw.activation_unit import ActivationUnit
-from hw.axi import axi4_lite_signature, axi4_stream_signature
 from hw.chi_memory import ChiMemory
 from hw.code_buffer import CodeBuffer
 from hw.counters import Counters, DriveMeter
 from hw.error_operands import HiddenOperands, OutputOperands
 from hw.error_unit import ErrorUnit
-from hw.host_interface import HostInterface
+from hw.host_interface import HostInterface, host_ports
 from hw.layouts import Direction, array_signature, operand_word_layout, program_signature
 from hw.line_drivers import LineDrivers
 from hw.outer_product import OuterProduct
@@ -19,7 +18,6 @@ from hw.pulse_scheduler import PulseScheduler
 from hw.quantiser import Quantiser
 from hw.read_out import ReadOut
 from hw.refresh_controller import RefreshController
-from hw.registers import ADDRESS_BITS
 from hw.sequencer import Phase, Sequencer
 from hw.watchdog import Watchdog
 from model.config import Config
@@ -67,12 +65,7 @@ class DigitalUnit(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.layers = range(config.network.n_layers)
-        lanes = config.update.lanes
-        self.host_ports = {
-            "s_axis_image": In(axi4_stream_signature(lanes)),
-            "m_axis_result": Out(axi4_stream_signature(lanes)),
-            "s_axi": In(axi4_lite_signature(ADDRESS_BITS)),
-        }
+        self.host_ports = host_ports(config.update.lanes)
         super().__init__(
             self.host_ports
             | {f"array_{layer}": Out(array_signature(config, layer)) for layer in self.layers}

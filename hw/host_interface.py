@@ -1,19 +1,36 @@
 """Host interface: images in and results out on AXI4-Stream, registers on AXI4-Lite."""
 
+import enum
+from collections.abc import Iterable, Mapping
+
 from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.axi import axi4_lite_signature, axi4_stream_signature
+from hw.counters import COUNTER_BITS
 from hw.input_buffer import InputBuffer
 from hw.layouts import activation_word_layout
 from hw.register_file import RegisterFile
-from hw.registers import ADDRESS_BITS, register_table
+from hw.registers import ADDRESS_BITS, Register, register_table
 from hw.result_buffer import ResultBuffer
 from model.activity import Activity
 from model.config import Config, ScalePolicy, SkipPolicy
+from model.frames import UnitSizes
 
-__all__ = ["ChiWindow", "HostInterface"]
+__all__ = ["ChiWindow", "HostInterface", "UnitInterface", "host_ports"]
+
+
+def host_ports(lanes: int) -> dict[str, wiring.Member]:
+    """The buses between a unit and its host, seen from the unit, for beats of ``lanes`` bytes."""
+    return {
+        # Image frames; see InputBuffer.
+        "s_axis_image": In(axi4_stream_signature(lanes)),
+        # Result frames; see ResultBuffer.
+        "m_axis_result": Out(axi4_stream_signature(lanes)),
+        # Registers; see RegisterFile and the unit's register_table.
+        "s_axi": In(axi4_lite_signature(ADDRESS_BITS)),
+    }
 
 
 class ChiWindow(wiring.Component):
@@ -88,7 +105,105 @@ class ChiWindow(wiring.Component):
         return m
 
 
-class HostInterface(wiring.Component):
+class UnitInterface(wiring.Component):
+    """The part of :class:`HostInterface` that every unit with its frames has; it only wires.
+
+    Timing: that of its parts, as there. A subclass adds its settings to ``registers``, and what
+    else it wants of ``images``.
+
+    Parameters
+    ----------
+    config : UnitSizes
+    table : iterable of Register
+        CONTROL, STATUS, ERRORS and a counter an activity, as in :mod:`hw.registers`, among others.
+    activities : type[enum.IntEnum]
+        The activities counted, in the order of ``counters``.
+    members : Mapping
+        Further members of the subclass.
+
+    Members
+    -------
+    All of :class:`HostInterface` but ``o_codes``, settings and chi
+        And those of ``members``.
+    """
+
+    def __init__(
+        self,
+        config: UnitSizes,
+        *,
+        table: Iterable[Register],
+        activities: type[enum.IntEnum],
+        members: Mapping[str, wiring.Member],
+    ) -> None:
+        self.config = config
+        self.table = tuple(table)
+        self.activities = activities
+        lanes, n_classes = config.update.lanes, config.network.layers[-1]
+        words = activation_word_layout(config)
+        super().__init__(
+            host_ports(lanes)
+            | {
+                "o_drives": Out(stream.Signature(words)),
+                "rewind": Out(1),
+                "image_ready": Out(1),
+                "label": Out(range(n_classes)),
+                "take": In(1),
+                "i_outputs": In(stream.Signature(words, always_ready=True)),
+                "commit": In(1),
+                "commit_label": In(range(n_classes)),
+                "commit_trained": In(1),
+                "commit_skipped": In(1),
+                "ready_for_image": Out(1),
+                "run": Out(1),
+                "train": Out(1),
+                "idle": In(1),
+                "initialising": In(1),
+                "array_timeout": In(1),
+                "counters": In(data.ArrayLayout(unsigned(COUNTER_BITS), len(activities))),
+                "cycles_idle": In(COUNTER_BITS),
+            }
+            | dict(members)
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.registers = self.registers = registers = RegisterFile(self.table)
+        m.submodules.input_buffer = self.images = images = InputBuffer(self.config)
+        m.submodules.result_buffer = results = ResultBuffer(self.config)
+        connect(m, flipped(self.s_axi), registers.bus)
+        connect(m, flipped(self.s_axis_image), images.i)
+        connect(m, images.o_drives, flipped(self.o_drives))
+        connect(m, flipped(self.i_outputs), results.i_outputs)
+        connect(m, results.o, flipped(self.m_axis_result))
+        m.d.comb += [
+            self.rewind.eq(images.rewind),
+            self.image_ready.eq(images.image_ready),
+            self.label.eq(images.label),
+            images.take.eq(self.take),
+            results.commit.eq(self.commit),
+            results.label.eq(self.commit_label),
+            results.trained.eq(self.commit_trained),
+            results.skipped.eq(self.commit_skipped),
+            self.ready_for_image.eq(results.ready_for_image),
+            self.run.eq(registers.control_run),
+            self.train.eq(registers.control_train),
+            registers.status_idle.eq(self.idle),
+            registers.status_image_ready.eq(images.image_ready),
+            registers.status_initialising.eq(self.initialising),
+            registers.status_result_waiting.eq(results.o.tvalid),
+            registers.errors_short_frame.eq(images.short_frame),
+            registers.errors_long_frame.eq(images.long_frame),
+            registers.errors_bad_label.eq(images.bad_label),
+            registers.errors_array_timeout.eq(self.array_timeout),
+            registers.count_cycles_idle.eq(self.cycles_idle),
+        ]
+        for activity in self.activities:
+            counter: Signal = getattr(registers, f"count_{activity.name.lower()}")
+            m.d.comb += counter.eq(self.counters[activity])
+        return m
+
+
+class HostInterface(UnitInterface):
     """Joins input buffer, result buffer, register file and chi window; adds no logic of its own.
 
     ::
@@ -146,98 +261,36 @@ class HostInterface(wiring.Component):
     """
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        lanes, n_classes = config.update.lanes, config.network.layers[-1]
-        words = activation_word_layout(config)
+        lanes = config.update.lanes
+        codes = stream.Signature(activation_word_layout(config), always_ready=True)
         super().__init__(
-            {
-                "s_axis_image": In(axi4_stream_signature(lanes)),
-                "m_axis_result": Out(axi4_stream_signature(lanes)),
-                "s_axi": In(axi4_lite_signature(ADDRESS_BITS)),
-                "o_drives": Out(stream.Signature(words)),
-                "o_codes": Out(stream.Signature(words, always_ready=True)),
-                "rewind": Out(1),
-                "image_ready": Out(1),
-                "label": Out(range(n_classes)),
-                "take": In(1),
-                "i_outputs": In(stream.Signature(words, always_ready=True)),
-                "commit": In(1),
-                "commit_label": In(range(n_classes)),
-                "commit_trained": In(1),
-                "commit_skipped": In(1),
-                "ready_for_image": Out(1),
-                "run": Out(1),
-                "train": Out(1),
+            config,
+            table=register_table(config),
+            activities=Activity,
+            members={
+                "o_codes": Out(codes),
                 "learning_rate_log2": Out(signed(6)),
                 "epsilon_log2": Out(range(config.update.chi_bits)),
                 "scale_policy": Out(range(len(ScalePolicy))),
                 "skip_policy": Out(range(len(SkipPolicy))),
-                "idle": In(1),
-                "initialising": In(1),
-                "array_timeout": In(1),
-                "counters": In(data.ArrayLayout(unsigned(64), len(Activity))),
-                "cycles_idle": In(64),
                 "chi_address": Out(range(config.chi_depth)),
                 "chi_enable": Out(1),
                 "chi_ack": In(1),
                 "chi_data": In(data.ArrayLayout(signed(config.update.chi_bits), lanes)),
-            }
+            },
         )
+        self.config: Config = config
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.registers = registers = RegisterFile(register_table(self.config))
-        connect(m, flipped(self.s_axi), registers.bus)
-        self._elaborate_frames(m, registers)
-        self._elaborate_settings(m, registers)
-        self._elaborate_chi(m, registers)
-        return m
-
-    def _elaborate_frames(self, m: Module, registers: RegisterFile) -> None:
-        m.submodules.input_buffer = images = InputBuffer(self.config)
-        m.submodules.result_buffer = results = ResultBuffer(self.config)
-        connect(m, flipped(self.s_axis_image), images.i)
-        connect(m, images.o_drives, flipped(self.o_drives))
-        connect(m, images.o_codes, flipped(self.o_codes))
-        connect(m, flipped(self.i_outputs), results.i_outputs)
-        connect(m, results.o, flipped(self.m_axis_result))
+        m = super().elaborate(platform)
+        registers = self.registers
+        m.submodules.chi_window = window = ChiWindow(self.config)
+        connect(m, self.images.o_codes, flipped(self.o_codes))
         m.d.comb += [
-            self.rewind.eq(images.rewind),
-            self.image_ready.eq(images.image_ready),
-            self.label.eq(images.label),
-            images.take.eq(self.take),
-            results.commit.eq(self.commit),
-            results.label.eq(self.commit_label),
-            results.trained.eq(self.commit_trained),
-            results.skipped.eq(self.commit_skipped),
-            self.ready_for_image.eq(results.ready_for_image),
-            registers.errors_short_frame.eq(images.short_frame),
-            registers.errors_long_frame.eq(images.long_frame),
-            registers.errors_bad_label.eq(images.bad_label),
-            registers.status_image_ready.eq(images.image_ready),
-            registers.status_result_waiting.eq(results.o.tvalid),
-        ]
-
-    def _elaborate_settings(self, m: Module, registers: RegisterFile) -> None:
-        m.d.comb += [
-            self.run.eq(registers.control_run),
-            self.train.eq(registers.control_train),
             self.learning_rate_log2.eq(registers.learning_rate_log2),
             self.epsilon_log2.eq(registers.epsilon_log2),
             self.scale_policy.eq(registers.scale_policy),
             self.skip_policy.eq(registers.skip_policy),
-            registers.status_idle.eq(self.idle),
-            registers.status_initialising.eq(self.initialising),
-            registers.errors_array_timeout.eq(self.array_timeout),
-            registers.count_cycles_idle.eq(self.cycles_idle),
-        ]
-        for activity in Activity:
-            counter: Signal = getattr(registers, f"count_{activity.name.lower()}")
-            m.d.comb += counter.eq(self.counters[activity])
-
-    def _elaborate_chi(self, m: Module, registers: RegisterFile) -> None:
-        m.submodules.chi_window = window = ChiWindow(self.config)
-        m.d.comb += [
             window.request.eq(registers.chi_data_fetch),
             window.address.eq(registers.chi_address),
             window.lane.eq(registers.chi_lane),
@@ -250,3 +303,4 @@ class HostInterface(wiring.Component):
             window.chi_ack.eq(self.chi_ack),
             window.chi_data.eq(self.chi_data),
         ]
+        return m

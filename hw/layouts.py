@@ -35,11 +35,11 @@ __all__ = [
 class Direction(enum.Enum, shape=unsigned(2)):
     """What an array computes in one transaction."""
 
-    #: Rows driven (unsigned pulse widths), columns read.
+    #: Rows driven, columns read.
     FORWARD = 0
-    #: Columns driven (signed pulse widths), rows read.
+    #: Columns driven, rows read.
     BACKWARD = 1
-    #: One row driven by a fixed pulse, one device of every pair read.
+    #: One row driven by a fixed pulse, one device of every pair read; MCA arrays only.
     READ = 2
 
 
@@ -55,9 +55,9 @@ class Device(enum.Enum, shape=unsigned(1)):
 class PulseKind(enum.Enum, shape=unsigned(1)):
     """What a programming pulse does."""
 
-    #: Partial crystallisation: the conductance grows.
+    #: The conductance grows; in PCM by partial crystallisation.
     SET = 0
-    #: Melt and quench: the conductance falls to its minimum.
+    #: The conductance falls; in PCM, by melt and quench, to its minimum.
     RESET = 1
 
 

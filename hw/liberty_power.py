@@ -165,7 +165,6 @@ class PowerLibrary:
 
     cells: Mapping[str, CellPower]
     voltage_v: float
-    time_s: float
     load_f: float
     leakage_w: float
 
@@ -212,7 +211,6 @@ def read_power(texts: Sequence[str]) -> PowerLibrary:
         return PowerLibrary(
             cells=cells,
             voltage_v=float(first.attributes["nom_voltage"]),
-            time_s=_unit(first.attributes["time_unit"], "s"),
             load_f=_unit("".join(load), "f"),
             leakage_w=_unit(first.attributes.get("leakage_power_unit", "1nW"), "w"),
         )

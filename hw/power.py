@@ -16,6 +16,7 @@ cells worked by hand (tests/hw/test_power.py).
 """
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ def block_power(
             moved[pin].toggles / 2 * loads[pins[pin]] * volt2 for pin in kind.outputs if pin in pins
         )
         if kind.register:
-            clocks = [pin for pin in kind.register["clocked_on"].split() if pin in pins]
+            # An expression, as "!CK" of a falling edge.
+            clocks = [pin for pin in re.findall(r"\w+", kind.register["clocked_on"]) if pin in pins]
             clock = sum(moved[pin].toggles / 2 * kind.inputs[pin] * volt2 for pin in clocks)
             parts["register"] += internal + switching + clock
         else:

@@ -9,22 +9,27 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from model.activity import ACTIVITY_DOC, Activity
+from model.activity import ACTIVITY_DOC
 from model.config import Config, ScalePolicy, SkipPolicy
 from model.frames import FrameError
 
 __all__ = [
     "ADDRESS_BITS",
+    "CONTROL_FIELDS",
+    "ERROR_FIELDS",
     "ID",
     "VERSION",
+    "VERSION_FIELDS",
     "Access",
     "Field",
     "Register",
     "check_table",
+    "counter_registers",
     "register_table",
     "table_to_c_header",
     "to_c_header",
     "to_markdown",
+    "whole",
 ]
 
 ADDRESS_BITS = 12
@@ -141,9 +146,10 @@ class Register:
         return name.lower()
 
 
-def _whole(
+def whole(
     meaning: str, *, width: int = 32, minimum: int = 0, maximum: int | None = None, reset: int = 0
 ) -> tuple[Field, ...]:
+    """The only field of a register that is one value."""
     return (
         Field(
             name="value",
@@ -156,12 +162,32 @@ def _whole(
     )
 
 
+# Fields of registers that every unit has.
+
+VERSION_FIELDS = (
+    Field(name="minor", low=0, width=16, reset=VERSION[1], meaning="grows with additions"),
+    Field(name="major", low=16, width=16, reset=VERSION[0], meaning="grows with changes"),
+)
+CONTROL_FIELDS = (
+    Field(name="run", low=0, width=1, meaning="take images; 0 stops after the current"),
+    Field(name="train", low=1, width=1, meaning="train on them; 0 only classifies"),
+)
+ERROR_FIELDS = (
+    *(
+        Field(name=error.name.lower(), low=error, width=1, meaning=error.meaning)
+        for error in FrameError
+    ),
+    Field(
+        name="array_timeout",
+        low=len(FrameError),
+        width=1,
+        meaning="an array did not answer in time",
+    ),
+)
+
+
 def _constants(config: Config) -> list[Register]:
     network = config.network
-    version = (
-        Field(name="minor", low=0, width=16, reset=VERSION[1], meaning="grows with additions"),
-        Field(name="major", low=16, width=16, reset=VERSION[0], meaning="grows with changes"),
-    )
     geometry = (
         Field(name="lanes", low=0, width=8, reset=config.update.lanes, meaning="bytes of a beat"),
         Field(name="layers", low=8, width=8, reset=network.n_layers, meaning="weight layers"),
@@ -173,16 +199,16 @@ def _constants(config: Config) -> list[Register]:
         ),
     )
     registers = [
-        ("ID", "Recognises the unit.", _whole('"MXBR" in ASCII', reset=ID)),
-        ("VERSION", "Version of this register map.", version),
+        ("ID", "Recognises the unit.", whole('"MXBR" in ASCII', reset=ID)),
+        ("VERSION", "Version of this register map.", VERSION_FIELDS),
         ("GEOMETRY", "Widths inside the unit.", geometry),
-        ("CHI_DEPTH", "Size of the chi memory.", _whole("words", reset=config.chi_depth)),
+        ("CHI_DEPTH", "Size of the chi memory.", whole("words", reset=config.chi_depth)),
     ]
     for k in range(4):
         units = network.layers[k] if k < len(network.layers) else 0
         what = "Inputs" if k == 0 else f"Units of layer {k}"
         registers.append(
-            (f"UNITS_{k}", f"{what}, bias not counted.", _whole("0: none", reset=units))
+            (f"UNITS_{k}", f"{what}, bias not counted.", whole("0: none", reset=units))
         )
     return [
         Register(name=name, offset=4 * k, access=Access.CONSTANT, meaning=meaning, fields=fields)
@@ -199,10 +225,7 @@ def _controls(config: Config) -> list[Register]:
             offset=0x40,
             access=Access.RW,
             meaning="Starts and stops; takes effect at the next image.",
-            fields=(
-                Field(name="run", low=0, width=1, meaning="take images; 0 stops after the current"),
-                Field(name="train", low=1, width=1, meaning="train on them; 0 only classifies"),
-            ),
+            fields=CONTROL_FIELDS,
         ),
         Register(
             name="STATUS",
@@ -286,45 +309,35 @@ def _controls(config: Config) -> list[Register]:
             offset=0x58,
             access=Access.W1C,
             meaning="Sticky errors; a malformed frame is dropped whole.",
-            fields=(
-                *(
-                    Field(name=error.name.lower(), low=error, width=1, meaning=error.meaning)
-                    for error in FrameError
-                ),
-                Field(
-                    name="array_timeout",
-                    low=len(FrameError),
-                    width=1,
-                    meaning="an array did not answer in time",
-                ),
-            ),
+            fields=ERROR_FIELDS,
         ),
         Register(
             name="CHI_ADDRESS",
             offset=0x60,
             access=Access.RW,
             meaning="Word of chi to read: base of the layer + unit * words + word.",
-            fields=_whole("address", maximum=config.chi_depth - 1),
+            fields=whole("address", maximum=config.chi_depth - 1),
         ),
         Register(
             name="CHI_LANE",
             offset=0x64,
             access=Access.RW,
             meaning="Lane of the word to read.",
-            fields=_whole("lane", width=8, maximum=update.lanes - 1),
+            fields=whole("lane", width=8, maximum=update.lanes - 1),
         ),
         Register(
             name="CHI_DATA",
             offset=0x68,
             access=Access.FETCHED,
             meaning="The accumulator there, sign-extended; refused unless the unit is idle.",
-            fields=_whole("signed", minimum=-(2**31)),
+            fields=whole("signed", minimum=-(2**31)),
         ),
     ]
 
 
-def _counters() -> list[Register]:
-    counters = [(activity.name, ACTIVITY_DOC[activity]) for activity in Activity]
+def counter_registers(activities: Iterable[tuple[enum.IntEnum, str]]) -> list[Register]:
+    """A counter for every activity, given with its meaning, and one of idle cycles."""
+    counters = [(activity.name, meaning) for activity, meaning in sorted(activities)]
     counters.append(("CYCLES_IDLE", "cycles without an image under way"))
     return [
         Register(
@@ -332,7 +345,7 @@ def _counters() -> list[Register]:
             offset=0x100 + 8 * k,
             access=Access.RO,
             meaning=f"Counter since reset: {meaning}.",
-            fields=_whole("read low, which holds high still", width=64),
+            fields=whole("read low, which holds high still", width=64),
             width=64,
         )
         for k, (name, meaning) in enumerate(counters)
@@ -341,7 +354,7 @@ def _counters() -> list[Register]:
 
 def register_table(config: Config) -> tuple[Register, ...]:
     """Every register of a configuration, by rising offset."""
-    return (*_constants(config), *_controls(config), *_counters())
+    return (*_constants(config), *_controls(config), *counter_registers(ACTIVITY_DOC.items()))
 
 
 def check_table(registers: Iterable[Register]) -> None:

@@ -18,9 +18,19 @@ from amaranth.lib import wiring
 
 from hw.digital_unit import DigitalUnit
 from hw.ram import RamPlatform
-from model.config import Config, to_toml
+from model.config import Config
+from model.settings import System, to_toml
 
-__all__ = ["WAIVERS", "EmittedVerilog", "Port", "Waiver", "emit", "emit_component", "top_name"]
+__all__ = [
+    "WAIVERS",
+    "EmittedVerilog",
+    "Port",
+    "Waiver",
+    "emit",
+    "emit_component",
+    "emit_configuration",
+    "top_name",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +126,14 @@ def top_name(config: Config) -> str:
 
 
 def emit(config: Config, out_dir: Path) -> EmittedVerilog:
-    """Writes the digital unit of a configuration to ``out_dir/<configuration>/<top>.v``.
+    """Writes the digital unit of a configuration; see :func:`emit_configuration`."""
+    return emit_configuration(config, DigitalUnit(config), top=top_name(config), out_dir=out_dir)
+
+
+def emit_configuration(
+    config: System, component: wiring.Component, *, top: str, out_dir: Path
+) -> EmittedVerilog:
+    """Writes the gateware of a configuration to ``out_dir/<configuration>/<top>.v``.
 
     The file opens with the configuration as TOML in comments, so that a netlist found years later
     says what it is.
@@ -125,6 +142,10 @@ def emit(config: Config, out_dir: Path) -> EmittedVerilog:
     ----------
     config
         The configuration.
+    component
+        Its gateware, not elaborated before.
+    top
+        Name of its module.
     out_dir
         Where the configuration's folder is made, if missing.
 
@@ -133,14 +154,13 @@ def emit(config: Config, out_dir: Path) -> EmittedVerilog:
     EmittedVerilog
         Equal bytes for equal configurations. The file appears whole or not at all.
     """
-    top = top_name(config)
     header = [
         f"mixbar {top}: Verilog made from this configuration; change that, not this file.",
         "",
+        *to_toml(config).splitlines(),
     ]
-    header += to_toml(config).splitlines()
     return emit_component(
-        DigitalUnit(config), top=top, path=out_dir / config.name / f"{top}.v", header=header
+        component, top=top, path=out_dir / config.name / f"{top}.v", header=header
     )
 
 

@@ -54,10 +54,10 @@ def bench(
 ) -> None:
     """Measure the speed of trainer and co-simulation on this machine.
 
-    The trainer, with all device physics, and a plain NumPy float32 loop of the same network train
-    on the same images, in turn, in one process on one core. The ratio of each turn's speeds is
-    taken; the median of the ratios is the result. The trainer's first 20,000 images, a hundredth of
-    a full run and several times as busy as the rest, are left out.
+    Of the kind mca. The trainer, with all device physics, and a plain NumPy float32 loop of the
+    same network train on the same images, in turn, in one process on one core. The ratio of each
+    turn's speeds is taken; the median of the ratios is the result. The trainer's first 20,000
+    images, a hundredth of a full run and several times as busy as the rest, are left out.
 
     \b
     Examples:
@@ -65,7 +65,7 @@ def bench(
       mixbar bench mca_mlp --cosim-images 0 --json
     """
     with cli.result(json) as result:
-        settings = cli.load_mca_config(config, "bench")
+        settings = cli.load_mca_config(config, "mixbar bench")
         dataset = load_dataset(data)
         cli.say("cold start: compiling everything once ...")
         with _one_core():

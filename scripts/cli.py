@@ -19,8 +19,8 @@ A verb is a function in a module of its own, registered in :mod:`scripts.mixbar`
             settings = cli.load_config(config)
             from hw import verilog           # heavy imports stay inside the verb
 
-            (stage / "mca.v").write_text(verilog.convert(settings))
-            result.set({"config": settings.name}, "Wrote mca.v.")
+            emitted = verilog.emit(settings, stage)
+            result.set({"config": settings.name}, f"Wrote {emitted.path.name}.")
 """
 
 import contextlib
@@ -51,6 +51,7 @@ __all__ = [
     "RequestError",
     "Result",
     "SeedOption",
+    "json_text",
     "load_config",
     "load_mca_config",
     "of_system",
@@ -105,11 +106,16 @@ class Result:
     def __init__(self) -> None:
         self.data: dict[str, Any] | None = None
         self.text = ""
+        self.failure: str | None = None
 
     def set(self, data: Mapping[str, Any], text: str) -> None:
         """The result as an object for ``--json``, and as lines for a person."""
         self.data = dict(data)
         self.text = text
+
+    def fail(self, sentence: str) -> None:
+        """The verb has a result, a mismatch say, but failed: it is printed, then this is said."""
+        self.failure = sentence
 
 
 @contextlib.contextmanager
@@ -128,25 +134,44 @@ def result(as_json: bool) -> Iterator[Result]:
     ------
     Result
         To be set by the block.
+
+    Raises
+    ------
+    FailureError
+        After the result was printed, if the block called :meth:`Result.fail`.
     """
     outcome = Result()
-    if not as_json:
+    if as_json:
+        with _output_to_error():
+            yield outcome
+        # allow_nan=False: NaN is not JSON; a verb that has no number says null.
+        print(json.dumps(outcome.data, allow_nan=False, default=_to_plain))
+    else:
         yield outcome
         if outcome.text:
             print(outcome.text)
-        return
+    if outcome.failure is not None:
+        raise FailureError(outcome.failure)
+
+
+@contextlib.contextmanager
+def _output_to_error() -> Iterator[None]:
+    """What this process and those it starts write to standard output goes to standard error."""
     sys.stdout.flush()
     saved = os.dup(1)
     try:
         os.dup2(2, 1)
         with contextlib.redirect_stdout(sys.stderr):
-            yield outcome
+            yield
     finally:
         sys.stderr.flush()
         os.dup2(saved, 1)
         os.close(saved)
-    # allow_nan=False: NaN is not JSON; a verb that has no number says null.
-    print(json.dumps(outcome.data, allow_nan=False, default=_to_plain))
+
+
+def json_text(content: Any) -> str:
+    """An object as the text of a JSON file; a number that is none is refused."""
+    return json.dumps(content, allow_nan=False, indent=1, default=_to_plain) + "\n"
 
 
 def _to_plain(value: Any) -> Any:
@@ -261,8 +286,8 @@ def load_config(source: str) -> "System":
     return configurations.load(source)
 
 
-def load_mca_config(source: str, verb: str) -> "Config":
-    """As :func:`load_config`, for a verb that only systems with a chi memory have.
+def load_mca_config(source: str, command: str) -> "Config":
+    """As :func:`load_config`, for a command that only systems with a chi memory have.
 
     Raises
     ------
@@ -273,7 +298,7 @@ def load_mca_config(source: str, verb: str) -> "Config":
 
     settings = load_config(source)
     if not isinstance(settings, Config):
-        raise RequestError(_no_verb(settings, verb))
+        raise RequestError(_not_for(settings, command, "it is for those of the kind mca alone"))
     return settings
 
 
@@ -293,7 +318,8 @@ def of_system(settings: "System", verb: str) -> "ModuleType":
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
             raise
-        raise RequestError(_no_verb(settings, verb)) from None
+        hint = f"see 'mixbar {verb} --help'"
+        raise RequestError(_not_for(settings, f"mixbar {verb}", hint)) from None
 
 
 def own_options(settings: "System", system: str, **options: Any) -> dict[str, Any]:
@@ -316,8 +342,9 @@ def own_options(settings: "System", system: str, **options: Any) -> dict[str, An
     return {}
 
 
-def _no_verb(settings: "System", verb: str) -> str:
-    return f"'mixbar {verb}' does not take {settings.name}, a system of the kind {settings.system}."
+def _not_for(settings: "System", command: str, hint: str) -> str:
+    kind = settings.system
+    return f"'{command}' does not take {settings.name}, a system of the kind {kind}: {hint}."
 
 
 def _is_request_error(error: BaseException) -> bool:

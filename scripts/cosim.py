@@ -1,9 +1,12 @@
 """``mixbar cosim``: the emitted Verilog in Verilator beside the model."""
 
+import contextlib
 import dataclasses
-import json as json_module
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,10 +16,11 @@ from scripts.train import DataOption, ReplicasOption, load_dataset
 if TYPE_CHECKING:
     import numpy as np
 
-    from cocotb_tests.cosim import CosimResult
     from model.config import Config
+    from model.datasets import Dataset
+    from model.settings import System
 
-__all__ = ["cosim", "describe", "training_order"]
+__all__ = ["Request", "cosim", "describe", "progress", "show", "training_order"]
 
 ImagesOption = Annotated[int, typer.Option("--images", min=1, help="How many images to show.")]
 WarmUpOption = Annotated[
@@ -24,24 +28,30 @@ WarmUpOption = Annotated[
     typer.Option(
         "--warm-up",
         min=0,
-        help="Leave the first images out of the cycle statistics; they are compared all the same.",
+        help="Leave the first images out of the cycle statistics; they are compared all the same. "
+        "Changes nothing for the kind cnn, whose images all take the same cycles.",
     ),
 ]
 InferOption = Annotated[
-    bool, typer.Option("--infer", help="Classify test images instead of training.")
+    bool,
+    typer.Option("--infer", help="Only classify test images; unless told, the unit learns too."),
 ]
 FreshOption = Annotated[
     bool,
     typer.Option("--fresh", help="Start over; unless told, a run that was stopped goes on."),
 ]
 WavesOption = Annotated[
-    bool, typer.Option("--waves", help="Write a waveform (VCD); takes a build of its own.")
+    bool,
+    typer.Option(
+        "--waves",
+        help="Of the kinds mca and in_situ: write a waveform (VCD); takes a build of its own.",
+    ),
 ]
 WholeImagesOption = Annotated[
     bool | None,
     typer.Option(
         "--whole-images/--bands",
-        help="Of yao_cnn: every replica takes an image of its own, instead of a band of one.",
+        help="Of the kind cnn: every replica takes an image of its own, or a band of one.",
     ),
 ]
 
@@ -55,6 +65,30 @@ def training_order(config: "Config", seed: int, n_set: int, n_images: int) -> "n
     n_epochs = -(-n_images // n_set)
     orders = [image_order(config, seed, epoch, n_set) for epoch in range(n_epochs)]
     return np.concatenate(orders)[:n_images]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked of ``mixbar cosim``, whichever the system."""
+
+    config: str
+    """CONFIG as it was given."""
+    images: int
+    seed: int
+    data: str | None
+    warm_up: int
+    infer: bool
+    waves: bool
+    fresh: bool
+    out: Path
+
+    def replay(self, image: int) -> str:
+        """The command that ends at an image and writes a waveform."""
+        words = ["mixbar", "cosim", self.config, "--images", str(image + 1)]
+        words += ["--seed", str(self.seed), "--waves"]
+        words += ["--data", self.data] if self.data is not None else []
+        words += ["--infer"] if self.infer else []
+        return shlex.join(words)
 
 
 def cosim(
@@ -71,13 +105,17 @@ def cosim(
     out: cli.OutOption = cli.OUT,
     json: cli.JsonOption = False,
 ) -> None:
-    """Train the emitted Verilog in Verilator beside the model, and compare everything.
+    """Run the emitted Verilog in Verilator beside the model, training, and compare everything.
 
-    Every ADC code, activation, error, chi word, pulse and the cycles of every phase of every image
-    are compared with the model's; the first mismatch ends the run with exit status 1. The images
-    and their order are those of 'mixbar train' with the same seed. Writes
-    DIR/<configuration>/cosim.json. A long run saves its state every minute: stopped or killed, it
-    goes on by the same command.
+    Of every image all that the unit computes (codes of its converters, activations, errors, chi
+    words, pulses, as the system has them) and the cycles of every phase are compared with the
+    model's; the first mismatch ends the run with exit status 1. The images and their order are
+    those of 'mixbar train' with the same seed. Writes DIR/<configuration>/cosim.json. A long run
+    saves its state every minute: stopped or killed, it goes on by the same command; one of the kind
+    engine starts over.
+
+    The kind cnn classifies test images with the devices of its trained run (without one, of a
+    network trained now in FP32), and then has its last layer updated by one batch.
 
     \b
     Examples:
@@ -95,79 +133,125 @@ def cosim(
         from model.config import Config
 
         own = cli.own_options(settings, "cnn", replicas=replicas, whole_images=whole_images)
+        request = Request(
+            config=config,
+            images=images,
+            seed=seed,
+            data=data,
+            warm_up=warm_up,
+            infer=infer,
+            waves=waves,
+            fresh=fresh,
+            out=out,
+        )
         if not isinstance(settings, Config):
-            cli.of_system(settings, "cosim").cosim(
-                settings,
-                images=images,
-                seed=seed,
-                data=data,
-                warm_up=warm_up,
-                infer=infer,
-                waves=waves,
-                fresh=fresh,
-                out=out,
-                result=result,
-                **own,
-            )
+            cli.of_system(settings, "cosim").cosim(settings, request, result, **own)
             return
-        import numpy as np
-
         from cocotb_tests.cosim import cosimulate
         from model.inputs import adapt
 
         dataset = adapt(settings, load_dataset(data))
-        if infer:
-            order = np.arange(images) % len(dataset.test_labels)
-            shown, labels = dataset.test_images[order], dataset.test_labels[order]
-        else:
-            order = training_order(settings, seed, len(dataset.train_labels), images)
-            shown, labels = dataset.train_images[order], dataset.train_labels[order]
-        done = 0
-        with cli.progress(images, f"co-simulating {settings.name}") as advance:
-
-            def progress(now: int, accuracy: float) -> None:
-                nonlocal done
-                advance(now - done, f"{settings.name}, {100 * accuracy:.1f} % correct")
-                done = now
-
-            found = cosimulate(
-                settings,
-                shown,
-                labels,
-                out_dir=out,
-                seed=seed,
-                train=not infer,
-                warm_up=warm_up,
-                resume=not (fresh or waves),
-                identity={"data": dataset.name},
-                waves=waves,
-                on_progress=progress,
-                on_message=cli.say,
-            )
-        record = {**dataclasses.asdict(found), "seed": seed, "data": dataset.name}
-        path = out / settings.name / "cosim.json"
-        cli.write(path, json_module.dumps(record, allow_nan=False, indent=1) + "\n")
-        result.set({**record, "files": [path]}, describe(found, path))
-    if found.mismatch is not None:
-        raise cli.FailureError(
-            f"{found.mismatch['text']} Replay: mixbar cosim {config} --images "
-            f"{found.mismatch['image'] + 1} --seed {seed} --waves{' --infer' if infer else ''}"
+        n_set = len(dataset.train_labels)
+        show(
+            settings,
+            request,
+            result,
+            dataset=dataset,
+            order=lambda: training_order(settings, seed, n_set, images),
+            cosimulate=cosimulate,
         )
 
 
-def describe(found: "CosimResult", path: Path) -> str:
-    """The result in lines for a person; ``path``: where it was written."""
-    compared = ", ".join(f"{count} {name}" for name, count in found.compared.items())
-    cycles = found.cycles_per_image
+def show(
+    settings: "System",
+    request: Request,
+    result: cli.Result,
+    *,
+    dataset: "Dataset",
+    order: "Callable[[], np.ndarray]",
+    cosimulate: Callable[..., Any],
+    keeps_state: bool = True,
+) -> None:
+    """Shows images to gateware and model; leaves cosim.json, and sets the result.
+
+    Parameters
+    ----------
+    settings, request, result
+        What the verb was given.
+    dataset
+        Adapted to the network.
+    order
+        Indices of the training images to show, int64 ``[request.images]``; test images are shown
+        in their own order.
+    cosimulate
+        As :func:`cocotb_tests.cosim.cosimulate`.
+    keeps_state
+        Whether it takes ``resume``, ``identity`` and ``waves``.
+    """
+    import numpy as np
+
+    if request.infer:
+        places = np.arange(request.images) % len(dataset.test_labels)
+        images, labels = dataset.test_images[places], dataset.test_labels[places]
+    else:
+        places = order()
+        images, labels = dataset.train_images[places], dataset.train_labels[places]
+    state: dict[str, Any] = {
+        "resume": not (request.fresh or request.waves),
+        "identity": {"data": dataset.name},
+        "waves": request.waves,
+    }
+    with progress(settings.name, request.images) as on_progress:
+        found = cosimulate(
+            settings,
+            images,
+            labels,
+            out_dir=request.out,
+            seed=request.seed,
+            train=not request.infer,
+            warm_up=request.warm_up,
+            on_progress=on_progress,
+            on_message=cli.say,
+            **(state if keeps_state else {}),
+        )
+    record = {**dataclasses.asdict(found), "seed": request.seed, "data": dataset.name}
+    path = cli.write(request.out / settings.name / "cosim.json", cli.json_text(record))
+    result.set({**record, "files": [path]}, describe(record, path, trained=not request.infer))
+    if found.mismatch is not None:
+        replay = f" Replay: {request.replay(found.mismatch['image'])}" if keeps_state else ""
+        result.fail(f"{found.mismatch['text']}{replay}")
+
+
+@contextlib.contextmanager
+def progress(config: str, images: int) -> Iterator[Callable[[int, float], None]]:
+    """A progress bar over ``images``; to be called with images done so far and accuracy (0..1)."""
+    done = 0
+    with cli.progress(images, f"co-simulating {config}") as advance:
+
+        def on_progress(now: int, accuracy: float) -> None:
+            nonlocal done
+            advance(now - done, f"{config}, {100 * accuracy:.1f} % correct")
+            done = now
+
+        yield on_progress
+
+
+def describe(record: Mapping[str, Any], path: Path, *, trained: bool) -> str:
+    """The record of a co-simulation in lines for a person; ``path``: where it was written."""
+    compared = ", ".join(f"{count} {name}" for name, count in record["compared"].items())
+    cycles = record["cycles_per_image"]
     phases = ", ".join(f"{name} {mean:.1f}" for name, mean in cycles["by_phase"].items())
     lines = [
-        f"{found.config}: {found.images} images, {found.mismatches} mismatches ({found.simulator})",
+        f"{record['config']}: {record['images']} images, {record['mismatches']} mismatches "
+        f"({record['simulator']})",
+        *([f"devices: {record['devices']}"] if "devices" in record else []),
         f"compared: {compared}",
         f"cycles an image: mean {cycles['mean']:.1f}, max {cycles['max']} ({phases})",
-        f"{100 * found.accuracy:.1f} % classified correctly, each before its update; "
-        f"{found.images_per_second:.0f} images/s",
+        f"{100 * record['accuracy']:.2f} % classified correctly"
+        f"{', each before its update' if trained else ''}; "
+        f"{record['images_per_second']:.1f} images/s",
         f"wrote {path}",
     ]
-    if found.waves:
-        lines.append(f"waveform {found.waves}")
+    if record.get("waves"):
+        lines.append(f"waveform {record['waves']}")
     return "\n".join(lines)

@@ -130,7 +130,7 @@ def demo(
 ) -> None:
     """Emit, co-simulate, train and report on the shipped sample; say where things lie."""
     log = _Log()
-    settings = cli.load_mca_config(config, "demo")
+    settings = cli.load_mca_config(config, "python -m scripts.demo")
     from cocotb_tests.toolchain import find_toolchain
 
     # A missing compiler is said at once, not after a minute of work.
@@ -212,7 +212,7 @@ def _co_simulate(
         on_message=lambda text: log("cosim", text),
         emit_unit=emit_unit,
     )
-    text = json.dumps(found.to_json() | {"seed": seed, "data": DATA}, indent=1) + "\n"
+    text = cli.json_text(found.to_json() | {"seed": seed, "data": DATA})
     cli.write(out / config.name / "cosim.json", text)
     if found.mismatch is not None:
         raise cli.FailureError(

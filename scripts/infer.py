@@ -1,7 +1,6 @@
 """``mixbar infer``: test accuracy of a saved run, some time after training."""
 
 import dataclasses
-import json as json_module
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts import cli
-from scripts.train import CHECKPOINT_FILE, DataOption, ModeOption, ReplicasOption
+from scripts import cli, runs
+from scripts.train import DataOption, ModeOption, ReplicasOption
 
 if TYPE_CHECKING:
     from model.config import Config
@@ -34,7 +33,8 @@ AfterOption = Annotated[
     typer.Option(
         "--after",
         metavar="TIMES",
-        help="Times since the last training image, as 30d or 1s,1h,1d: us, ms, s, min, h, d, y.",
+        help="Times since the last training image, as 30d or 1s,1h,1d: us, ms, s, min, h, d, y. "
+        "Of the kinds mca and cnn: in_situ models no retention.",
     ),
 ]
 RunOption = Annotated[
@@ -44,7 +44,8 @@ RunOption = Annotated[
 CompensateOption = Annotated[
     bool,
     typer.Option(
-        "--compensate", help="Scale each array's codes by one gain, from its total conductance."
+        "--compensate",
+        help="Of the kind mca: scale each array's codes by one gain, from its total conductance.",
     ),
 ]
 StuckOption = Annotated[
@@ -84,9 +85,9 @@ def infer(
 ) -> None:
     """Test accuracy of a saved run, at once or after a time of drift.
 
-    Prints a table and writes infer.json and infer.png to DIR/<configuration>/. The test images are
-    those of the data set that the run was trained on. All of them are read at the same device time;
-    nothing is written to the run.
+    Of the kinds mca, cnn and in_situ. Prints a table and writes infer.json, of the kind mca
+    infer.png too, to DIR/<configuration>/. The test images are those of the data set that the run
+    was trained on. All of them are read at the same device time; nothing is written to the run.
 
     \b
     Examples:
@@ -103,6 +104,7 @@ def infer(
         if not isinstance(settings, Config):
             cli.of_system(settings, "infer").infer(
                 settings,
+                given=config,
                 after=after,
                 compensate=compensate,
                 stuck=stuck,
@@ -118,20 +120,11 @@ def infer(
         import numpy as np
 
         from model import datasets, inference
-        from model.checkpoint import CheckpointError, CheckpointMismatchError
         from model.inputs import adapt
 
-        path = out / settings.name / CHECKPOINT_FILE if run is None else run
-        try:
+        path = out / settings.name / runs.CHECKPOINT_FILE if run is None else run
+        with runs.reading(path, f"'mixbar train {config}'"):
             saved = inference.load_run(settings, path)
-        except CheckpointMismatchError as error:
-            raise cli.RequestError(str(error)) from None
-        except CheckpointError as error:
-            if path.exists():
-                raise
-            raise cli.RequestError(
-                f"{str(error).rstrip('.')}: run 'mixbar train {config}' first."
-            ) from None
         dataset = adapt(settings, datasets.load(saved.dataset if data is None else data))
         if stuck > 0:
             rng = np.random.default_rng([seed, 2])
@@ -161,8 +154,7 @@ def infer(
         with cli.staged(out) as stage:
             folder = stage / settings.name
             folder.mkdir()
-            text = json_module.dumps(data_out, allow_nan=False, indent=1, default=str)
-            (folder / "infer.json").write_text(text + "\n", encoding="utf-8")
+            (folder / "infer.json").write_text(cli.json_text(data_out), encoding="utf-8")
             _plot(settings, points, folder / "infer.png")
         files = [out / settings.name / name for name in ("infer.json", "infer.png")]
         result.set(

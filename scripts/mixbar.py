@@ -29,7 +29,7 @@ HELP = """The digital unit of an in-memory training system: gateware, model, co-
 
 \b
 Try, in this order:
-  mixbar configs                        what can be built, in one line each
+  mixbar configs                        what can be built, in one line each, and its kind
   mixbar config tiny_mca > mine.toml    a configuration to change and to use as CONFIG
   mixbar emit tiny_mca                  the Verilog of its digital unit
   mixbar cosim mca_mlp --images 200     train it in Verilator beside the model, compare all
@@ -41,6 +41,9 @@ Try, in this order:
   mixbar report mca_mlp                 energy, time and area, as a page with every source
   mixbar bench mca_mlp                  speed of this machine, against a plain NumPy loop
   mixbar data mnist                     the full MNIST set (a sample ships with the project)
+
+Systems are of four kinds, as 'mixbar configs' says: mca, cnn, in_situ, engine. bench, power, report
+and synth are for mca alone, sweep for in_situ.
 
 Every verb takes --help. With --json a verb prints one JSON object to standard output;
 progress and messages go to standard error. Exit status: 0 done, 1 failed, 2 wrong request.

@@ -1,6 +1,5 @@
 """``mixbar power``: what the gates of the digital unit dissipate over a real training trace."""
 
-import json as json_module
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,7 +33,9 @@ ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Training ima
 TechOption = Annotated[
     float | None,
     typer.Option(
-        "--node", metavar="NM", help="Node of the library, for scaling; osu018 is 180, ASAP7 7."
+        "--node",
+        metavar="NM",
+        help="Node of the library, for scaling; known of osu018, sg13g2 and asap7 by the name.",
     ),
 ]
 PeriodOption = Annotated[
@@ -55,10 +56,11 @@ def power(
 ) -> None:
     """Energy of the digital unit's gates, block by block, over a real training trace.
 
-    The unit is trained as Verilog beside its model; its netlist by synthesis sees the same inputs
-    in Verilator and must give the same outputs; what toggles is charged by the library's tables.
-    Before layout: no wires, no clock tree, no glitches. Writes DIR/<configuration>/power.json,
-    which 'mixbar report' shows. A large unit takes long: start with tiny_mca.
+    Of the kind mca. The unit is trained as Verilog beside its model; its netlist by synthesis sees
+    the same inputs in Verilator and must give the same outputs; what toggles is charged by the
+    library's tables. Before layout: no wires, no clock tree, no glitches. Writes
+    DIR/<configuration>/power.json, which 'mixbar report' shows. A large unit takes long: start with
+    tiny_mca.
 
     \b
     Examples:
@@ -66,12 +68,12 @@ def power(
       mixbar power tiny_mca --liberty cells.lib.gz --liberty registers.lib.gz --node 7 --period 1
     """
     with cli.result(json) as result:
-        settings = cli.load_mca_config(config, "power")
+        settings = cli.load_mca_config(config, "mixbar power")
         library = read_library(liberty, dont_use)
         if library is None:
             raise cli.RequestError("Power needs a cell library: give its files by --liberty.")
         data = _measure(settings, library, images, period, seed, out, node)
-        path = cli.write(out / settings.name / POWER_FILE, json_module.dumps(data, indent=1) + "\n")
+        path = cli.write(out / settings.name / POWER_FILE, cli.json_text(data))
         lines = [f"{settings.name}, {data['library']}, {images} images: energy an image"]
         lines += [
             f"{block['block']:<20}{block['energy_j'] * 1e12:>12,.1f} pJ" for block in data["blocks"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
-#: What a training or co-simulation run leaves beside the report, per configuration.
+#: What a training run leaves beside the report, per configuration.
 ACTIVITY_FILE = "activity.json"
 
 #: What the gate-level check leaves there.
@@ -58,8 +58,10 @@ def report(
 ) -> None:
     """Estimate energy, time and area; write one HTML page, Markdown and JSON.
 
-    The activity is what `mixbar train` or `mixbar cosim` counted last; where neither ran, a short
-    training of the shipped sample counts it now. The page needs no network and no other file.
+    Of the kind mca. The activity is what 'mixbar train' counted last; where it did not run, a short
+    training of the shipped sample counts it now. What 'mixbar synth', 'mixbar power' and trainings
+    of li_mlp, fixed32 and mixed4 left under DIR is shown too. The page needs no network and no
+    other file.
 
     \b
     Examples:
@@ -68,7 +70,7 @@ def report(
       mixbar report mca_mlp --activity build/mca_mlp/activity.json --json
     """
     with cli.result(json) as result, cli.staged(out) as stage:
-        settings = cli.load_mca_config(config, "report")
+        settings = cli.load_mca_config(config, "mixbar report")
         from energy import markdown, page
         from energy import report as reports
         from energy.formats import si
@@ -97,7 +99,7 @@ def report(
         contents = {
             "report.html": page.to_html(data),
             "report.md": markdown.to_markdown(data),
-            "report.json": json_module.dumps(data, allow_nan=False, indent=1) + "\n",
+            "report.json": cli.json_text(data),
         }
         for name, text in contents.items():
             (folder / name).write_text(text, encoding="utf-8")

@@ -61,9 +61,9 @@ def sweep(
 ) -> None:
     """Accuracy over the fraction of stuck devices: a table and a figure of many runs.
 
-    Writes to DIR/<configuration>/: sweep.jsonl (a line a finished run, at once), sweep.json and
-    sweep.png. The same command after an interruption makes only the runs that are missing. A worker
-    that dies costs the run it was at, which is made again.
+    Of the kind in_situ. Writes to DIR/<configuration>/: sweep.jsonl (a line a finished run, at
+    once), sweep.json and sweep.png. The same command after an interruption makes only the runs that
+    are missing. A worker that dies costs the run it was at, which is made again.
 
     \b
     Examples:

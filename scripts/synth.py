@@ -1,6 +1,5 @@
 """``mixbar synth``: area, cells and critical path of a configuration by synthesis."""
 
-import json as json_module
 import math
 import time
 from dataclasses import asdict
@@ -55,8 +54,8 @@ def synth(
 ) -> None:
     """Synthesise a configuration: area, cells, flip-flops and critical path of every block.
 
-    Memories are macros: listed, without area or delay. Delays are before layout. Writes
-    DIR/<configuration>/synth.json (for 'mixbar report') and each block's netlist to
+    Of the kind mca. Memories are macros: listed, without area or delay. Delays are before layout.
+    Writes DIR/<configuration>/synth.json (for 'mixbar report') and each block's netlist to
     DIR/<configuration>/synth/<library>/; blocks that have not changed are not done again.
 
     \b
@@ -66,7 +65,7 @@ def synth(
       mixbar synth mca_mlp --liberty cells.lib.gz --liberty registers.lib.gz --dont-use '*x1p*'
     """
     with cli.result(json) as result:
-        settings = cli.load_mca_config(config, "synth")
+        settings = cli.load_mca_config(config, "mixbar synth")
         period_ns = settings.clock_period_s * 1e9 if period is None else period
         if not (math.isfinite(period_ns) and period_ns > 0):
             raise cli.RequestError(f"--period must be above 0 ns, not {period_ns:g}.")
@@ -101,7 +100,7 @@ def synth(
                 progress=show,
             )
         data = _data(settings.name, period_ns, found)
-        record = cli.write(path.parent / SYNTHESIS_FILE, json_module.dumps(data, indent=1))
+        record = cli.write(path.parent / SYNTHESIS_FILE, cli.json_text(data))
         seconds = time.perf_counter() - start
         result.set(
             data | {"files": [record, folder], "seconds": round(seconds, 1)},

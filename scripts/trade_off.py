@@ -6,7 +6,6 @@ update one at a time: where the scale of the errors comes from, how fast its run
 which images are skipped, how wide chi is.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -79,7 +78,7 @@ def _train(name: str, config: Config, data: str | None, epochs: int, seed: int, 
         "toml": to_toml(config),
     }
     path = out / f"trade_off_{name}" / "activity.json"
-    cli.write(path, json.dumps(record, indent=1) + "\n")
+    cli.write(path, cli.json_text(record))
     lanes = counters[Activity.CHI_LANES.name.lower()] / run.images
     return f"{name}: {100 * accuracy:.2f} %, {lanes:.0f} updates an image, {path}"
 
@@ -92,7 +91,8 @@ def main(
     out: cli.OutOption = cli.OUT,
 ) -> None:
     """Trains every variant, one after the other."""
-    for name, variant in variants(cli.load_mca_config(config, "trade_off")).items():
+    settings = cli.load_mca_config(config, "python -m scripts.trade_off")
+    for name, variant in variants(settings).items():
         print(_train(name, variant, data, epochs, seed, out), flush=True)
 
 

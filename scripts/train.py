@@ -2,30 +2,30 @@
 
 import contextlib
 import dataclasses
-import json as json_module
 import multiprocessing
-import signal
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts import cli
+from scripts import cli, runs
 
 if TYPE_CHECKING:
     from model.config import Config
     from model.datasets import Dataset
     from model.training import Epoch, Training
 
-__all__ = ["DataOption", "compile_apart", "load_dataset", "stop_requests", "train"]
-
-#: The run itself; see :mod:`model.checkpoint`.
-CHECKPOINT_FILE = "run.npz"
+__all__ = [
+    "DataOption",
+    "ModeOption",
+    "ReplicasOption",
+    "compile_apart",
+    "load_dataset",
+    "train",
+]
 
 DataOption = Annotated[
     str | None,
@@ -44,20 +44,23 @@ ResumeOption = Annotated[
     typer.Option(
         "--resume/--fresh",
         help="Insist on going on with the saved run, or on starting over. Unless told: an "
-        "unfinished run goes on, after a finished one a new one starts.",
+        "unfinished run goes on, after a finished one a new one starts. A run of the kind engine "
+        "always starts over.",
     ),
 ]
 ModeOption = Annotated[
     str | None,
-    typer.Option("--mode", metavar="MODE", help="Of yao_cnn: best (the default) or paper."),
+    typer.Option("--mode", metavar="MODE", help="Of the kind cnn: best (the default) or paper."),
 ]
 ReplicasOption = Annotated[
     int | None,
-    typer.Option("--replicas", min=1, help="Of yao_cnn: copies of the convolver."),
+    typer.Option("--replicas", min=1, help="Of the kind cnn: copies of the convolver."),
 ]
 WriteSeedOption = Annotated[
     int | None,
-    typer.Option("--write-seed", min=0, help="Of yao_cnn: seed of the devices; --seed's if none."),
+    typer.Option(
+        "--write-seed", min=0, help="Of the kind cnn: seed of the devices; --seed unless told."
+    ),
 ]
 
 
@@ -93,10 +96,14 @@ def train(
 ) -> None:
     """Train on the model, with all device physics, and save the run.
 
-    Writes to DIR/<configuration>/: run.npz (the run, after every epoch and on Ctrl-C; 'mixbar
-    infer' reads it), training.json and training.png (the curve), activity.json (counters, for
-    'mixbar report'). A run that was stopped goes on by the same command and ends in the same bits
-    as one that was not.
+    Writes to DIR/<configuration>/: run.npz (the run, at every point of the curve and on Ctrl-C;
+    'mixbar infer' reads it), training.json and training.png (the curve), activity.json (counters,
+    for 'mixbar report'). A run that was stopped goes on by the same command and ends in the same
+    bits as one that was not.
+
+    The kind cnn learns in FP32, is written, and learns on: --epochs are of the first part, and
+    there is no picture and no activity.json. The kind engine has no devices; its runs take minutes
+    and are not saved, and there is no picture.
 
     \b
     Examples:
@@ -123,15 +130,37 @@ def train(
             )
             return
         compile_apart(settings)
-        from model.training import Training
+        from model.training import Training, activity
 
         training = Training(settings, load_dataset(data), seed=seed, epochs=epochs)
-        path = out / settings.name / CHECKPOINT_FILE
-        _restore(training, path, resume)
-        _train(training, path)
-        summary = _summary(training)
-        files = _write(training, summary, out)
-        last = training.curve[-1]
+        path = out / settings.name / runs.CHECKPOINT_FILE
+        runs.restore(
+            training,
+            path,
+            resume,
+            is_finished=lambda header: header.get("epoch") == header.get("epochs"),
+            position=lambda: (
+                f"after {training.epoch} of {training.epochs} epochs"
+                + (f" and {training.position} images" if training.position else "")
+            ),
+        )
+        runs.train(
+            training,
+            path,
+            total=training.epochs * training.images_per_epoch,
+            done=lambda: training.images,
+            title=lambda: _title(training),
+            line=lambda: _line(training, training.curve[-1]),
+            prepare=training.warm_up,
+        )
+        summary, last = _summary(training), training.curve[-1]
+        files = runs.write_files(
+            settings,
+            summary,
+            activity(training.unit.counters),
+            out,
+            plot=lambda path: _plot(training, path),
+        )
         result.set(
             {**summary, "checkpoint": path, "files": [path, *files]},
             "\n".join(
@@ -189,82 +218,6 @@ def _compile(config: "Config", whole: bool) -> None:
         training.test(0.0)
 
 
-def _restore(training: "Training", path: Path, resume: bool | None) -> None:
-    """Decides between the saved run and a new one, as ``--resume`` and ``--fresh`` say."""
-    from model.checkpoint import CheckpointMismatchError, check_config, read_checkpoint
-
-    if resume is False or (resume is None and not path.exists()):
-        return
-    advice = "--fresh starts over, --out DIR keeps both"
-    try:
-        if resume is None:
-            # A finished run of this configuration is a result, to be replaced by a new one.
-            saved = read_checkpoint(path)
-            check_config(saved, training.config)
-            if saved.header.get("epoch") == saved.header.get("epochs"):
-                return
-        training.restore(path)
-    except CheckpointMismatchError as error:
-        raise cli.RequestError(f"{str(error).rstrip('.')}: {advice}.") from None
-    except ValueError as error:
-        raise cli.FailureError(f"{str(error).rstrip('.')}: {advice}.") from None
-    cli.say(
-        f"{path}: going on after {training.epoch} of {training.epochs} epochs"
-        + (f" and {training.position} images" if training.position else "")
-    )
-
-
-@contextlib.contextmanager
-def stop_requests() -> Iterator[Callable[[], int | None]]:
-    """Ctrl-C and SIGTERM become a number to ask for, so that they never cut an image in two.
-
-    A second one acts at once, as if this were not here.
-    """
-    requests: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if not requests:
-            cli.say("stopping, and saving the run ...")
-        requests.append(number)
-        for other, handler in before.items():
-            signal.signal(other, handler)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield lambda: requests[0] if requests else None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _train(training: "Training", path: Path) -> None:
-    """Trains to the end, saving after each epoch; a stop request saves and ends the process."""
-    total = training.epochs * training.images_per_epoch
-    title = f"training {training.config.name}"
-    with (
-        stop_requests() as stopped,
-        cli.progress(total, title, done=training.images) as advance,
-    ):
-        if not training.finished:
-            training.warm_up()
-        before = training.images
-        for epoch_complete in training.run():
-            advance(training.images - before, _title(training))
-            before = training.images
-            if epoch_complete:
-                training.save(path)
-                cli.say(_line(training, training.curve[-1]))
-            number = stopped()
-            if number is not None and not training.finished:
-                training.save(path)
-                cli.say(f"wrote {path}: the same command goes on with it")
-                if number == signal.SIGTERM:
-                    raise SystemExit(128 + number)
-                raise KeyboardInterrupt
-
-
 def _title(training: "Training") -> str:
     if not training.curve:
         return f"epoch 1/{training.epochs}"
@@ -314,44 +267,14 @@ def _summary(training: "Training") -> dict[str, Any]:
     }
 
 
-def _write(training: "Training", summary: dict[str, Any], out: Path) -> list[Path]:
-    """Writes curve and counters; returns the files."""
-    from model.training import activity
-
-    name = training.config.name
-    record = {
-        "config": name,
-        "images": training.images,
-        "source": "model",
-        "test_accuracy": summary["test_accuracy"],
-        "train_accuracy": summary["train_accuracy"],
-        "counters": activity(training.unit.counters),
-    }
-    names = ["activity.json", "training.json", "training.png"]
-    with cli.staged(out) as stage:
-        folder = stage / name
-        folder.mkdir()
-        for file, content in zip(names, (record, summary), strict=False):
-            text = json_module.dumps(content, allow_nan=False, indent=1) + "\n"
-            (folder / file).write_text(text, encoding="utf-8")
-        _plot(training.config, training.curve, folder / names[2])
-    return [out / name / file for file in names]
-
-
-def _plot(config: "Config", curve: "list[Epoch]", path: Path) -> None:
+def _plot(training: "Training", path: Path) -> None:
     """The curve as a picture: accuracies above, activity of the update below."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    curve = training.curve
     epochs = [epoch.epoch for epoch in curve]
-    figure = Figure(figsize=(7, 6), dpi=120, layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    for label, field in (("test", "test_accuracy"), ("training", "train_accuracy")):
-        values = [100 * getattr(epoch, field) for epoch in curve]
-        above.plot(epochs, values, marker=".", label=f"{label}, last {values[-1]:.2f} %")
-    above.set_ylabel("accuracy, %")
-    above.set_title(f"{config.name}: training curve")
-    above.legend(loc="lower right")
+    title = f"{training.config.name}: training curve"
+    figure, _, below = runs.accuracy_figure(title, epochs, curve)
     below.semilogy(epochs, [e.pulses_per_image for e in curve], marker=".", label="pulses an image")
     below.semilogy(
         epochs,
@@ -362,7 +285,5 @@ def _plot(config: "Config", curve: "list[Epoch]", path: Path) -> None:
     below.set_xlabel("epoch")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     below.legend(loc="upper right")
-    for axes in (above, below):
-        axes.grid(visible=True, alpha=0.3)
     # Without the version of Matplotlib in it the picture is the same from machine to machine.
     figure.savefig(path, metadata={"Software": None})

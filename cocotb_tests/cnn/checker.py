@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cocotb_tests.checker import Mismatch
 from cocotb_tests.cnn.expected import ExpectedUnit
 from cocotb_tests.cnn.unit_probes import ArrayRecords, array_places
+from cocotb_tests.scoreboard import Mismatch
 from hw.cnn.counters import counter_names
-from hw.cnn.layouts import PulseKind
+from hw.layouts import PulseKind
 from model.cnn.config import CnnConfig, ReplicaMode
 from model.cnn.cycles import convolution_cycles, fully_connected_cycles, write_cycles
 from model.cnn.inference_unit import InferenceUnit

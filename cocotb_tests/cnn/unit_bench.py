@@ -5,7 +5,6 @@ for programming pulses. Images and write commands are played to the unit's input
 blocks is compared image by image, write by write, with the model.
 """
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,20 @@ import numpy.typing as npt
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from cocotb_tests import probes
-from cocotb_tests.checker import Mismatch
 from cocotb_tests.cnn.array_macro import array_name, table
 from cocotb_tests.cnn.checker import CnnChecker, ImageRecords, WriteCommand, WriteRecords
 from cocotb_tests.cnn.unit_probes import ArrayRecords, UnitProbes
-from cocotb_tests.exchange import finish, parameters, report
-from hw.cnn.layouts import PulseKind, parameter_layout
-from model.checkpoint import read_checkpoint, write_checkpoint
+from cocotb_tests.exchange import finish, parameters
+from cocotb_tests.run_record import RunRecord
+from cocotb_tests.scoreboard import Mismatch
+from hw.cnn.layouts import parameter_layout
+from hw.layouts import PulseKind
 from model.cnn.config import CnnConfig
 from model.cnn.inference_unit import InferenceUnit
 from model.cnn.write_verify import Decision
 from model.settings import from_toml
 
 __all__ = ["CnnBench"]
-
-PROGRESS_S = 0.5
-"""Seconds between progress reports."""
 
 IMAGES_AHEAD = 2
 """Groups of images given to the player beyond those done: one in work, one loaded."""
@@ -58,14 +55,8 @@ class CnnBench:
         self.arrays: dict[int, ArrayRecords] = {}
         self.pooled: list[dict[int, list[Any]]] = [{} for _ in range(self.config.n_conv)]
         self.results: list[tuple[int, npt.NDArray[Any]]] = []
-        self.correct = 0
+        self.record = RunRecord(dut, checker.compared)
         self.cycles: list[list[int]] = []
-        self.last_report = self.last_save = time.monotonic()
-        self.save_path: Path | None = None
-        self.save_header: dict[str, Any] = {}
-        self.save_s = 60.0
-        self.before = {"seconds": 0.0, "cpu_seconds": 0.0, "simulated_cycles": 0}
-        self.start = (0.0, 0.0, 0)
 
     # Host side. Signals change at falling edges, so that a handshake seen at one is a transfer at
     # the next rising edge.
@@ -154,12 +145,17 @@ class CnnBench:
             while self.results:
                 predicted, scores = self.results.pop(0)
                 self.checker.check_image(images[done], self._records(predicted, scores))
-                self.correct += int(predicted == labels[done])
+                self.record.correct += int(predicted == labels[done])
+                self.record.images += 1
                 done += 1
             for counters in self.unpack.groups():
                 n_images = (done - 1) % self.group + 1
                 self.cycles.append([*self.checker.check_cycles(counters, n_images), n_images])
-            self._report(done, len(images))
+            self.record.advance(
+                self.record.images + len(images) - done,
+                is_whole=done % self.group == 0,  # a saved run goes on with a whole group
+                arrays=lambda: {"cycles": np.array(self.cycles, np.int64)},
+            )
 
     def _records(self, predicted: int, scores: npt.NDArray[Any]) -> ImageRecords:
         """What has been recorded of the next image to be checked; the rest is kept."""
@@ -187,16 +183,6 @@ class CnnBench:
             pooled.append((words[0][:n_words], words[1][:n_words]))
             kept_words[copy] = [part[n_words:] for part in words]
         return ImageRecords(arrays=found, pooled=pooled, predicted=predicted, scores=scores)
-
-    def _report(self, done: int, n_images: int) -> None:
-        now = time.monotonic()
-        whole = done % self.group == 0  # a saved run goes on with a whole group
-        if self.save_path is not None and whole and now - self.last_save > self.save_s:
-            self.last_save = now
-            self.save(self.save_path)
-        if now - self.last_report > PROGRESS_S or done == n_images:
-            self.last_report = now
-            report(images=done, correct=self.correct)
 
     # Writes.
 
@@ -235,38 +221,11 @@ class CnnBench:
         for index in self.unpack.places:
             self.unpack.array(index)  # the phases of verify reads
 
-    # State of the run.
-
-    def spent(self) -> dict[str, Any]:
-        """Time spent so far, the parts before an interruption included."""
-        seconds, cpu_seconds, cycle = self.start
-        return {
-            "seconds": self.before["seconds"] + time.perf_counter() - seconds,
-            "cpu_seconds": self.before["cpu_seconds"] + time.process_time() - cpu_seconds,
-            "simulated_cycles": self.before["simulated_cycles"] + int(self.dut.cycle.value) - cycle,
-        }
-
-    def save(self, path: Path) -> None:
-        """Writes what :meth:`restore` needs; between groups of images the unit has no state."""
-        header = {
-            **self.save_header,
-            **self.spent(),
-            "images": self.checker.images,
-            "correct": self.correct,
-            "compared": self.checker.compared,
-        }
-        write_checkpoint(path, header, {"cycles": np.array(self.cycles, np.int64)})
-
-    def restore(self, path: Path) -> int:
-        """Goes on where :meth:`save` was; returns the images done."""
-        checkpoint = read_checkpoint(path)
-        header = checkpoint.header
-        self.before = {name: header[name] for name in self.before}
-        self.checker.images = int(header["images"])
-        self.checker.compared |= header["compared"]
-        self.correct = int(header["correct"])
+    def restore(self, path: Path) -> None:
+        """Goes on where a run was saved; between groups of images the unit has no state."""
+        checkpoint = self.record.restore(path)
+        self.checker.images = self.record.images
         self.cycles = checkpoint.arrays["cycles"].tolist()
-        return self.checker.images
 
 
 def _load_unit(config: CnnConfig, arrays: dict[str, npt.NDArray[Any]]) -> InferenceUnit:
@@ -296,33 +255,23 @@ async def run_stages(dut: Any) -> None:
         saved = dict(archive)
     checker = CnnChecker(_load_unit(config, saved))
     bench = CnnBench(dut, checker, _load_unit(config, saved))
-    done = 0
     if given["save"] is not None:
-        bench.save_path, bench.save_s = Path(given["save"]), given["save_s"]
-        bench.save_header = given["save_header"]
-        if given["resume"]:
-            done = bench.restore(bench.save_path)
+        bench.record.save_to(Path(given["save"]), given["save_s"], given["save_header"])
+    if given["resume"] is not None:
+        bench.restore(Path(given["resume"]))
+    done = bench.record.images
     await bench.reset()
     bench.give_tables()
-    bench.start = (time.perf_counter(), time.process_time(), int(dut.cycle.value))
-    mismatch = None
+    bench.record.start()
+    failure = None
     try:
-        for path in given["stages"]:
-            with np.load(path, allow_pickle=False) as archive:
+        for number in range(given["n_stages"]):
+            with np.load(given[f"stage_{number}"], allow_pickle=False) as archive:
                 stage = dict(archive)
             if "places" in stage:
                 await bench.write(_commands(bench.unit, stage))
             else:
                 await bench.classify(stage["images"], stage["labels"], done)
     except Mismatch as error:
-        mismatch = vars(error) | {"text": str(error)}
-    finish(
-        {
-            **bench.spent(),
-            "images": checker.images,
-            "correct": bench.correct,
-            "compared": checker.compared,
-            "cycles": bench.cycles,
-            "mismatch": mismatch,
-        }
-    )
+        failure = error
+    finish({**bench.record.results(bench.record.spent(), failure), "cycles": bench.cycles})

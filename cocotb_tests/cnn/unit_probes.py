@@ -12,7 +12,7 @@ from cocotb_tests import probes as records
 from cocotb_tests.bench import Field, Instrument, Player, Probe
 from cocotb_tests.cnn.array_macro import macro
 from cocotb_tests.signals import unpack_signed, unpack_unsigned
-from hw.cnn.counters import COUNTER_BITS, counter_names
+from hw.cnn.counters import counter_names
 from hw.cnn.image_loader import image_word_layout
 from hw.cnn.layouts import (
     array_index,
@@ -27,6 +27,7 @@ from hw.cnn.layouts import (
     write_command_layout,
     write_result_layout,
 )
+from hw.counters import COUNTER_BITS
 from model.cnn.config import CnnConfig
 
 __all__ = ["ArrayRecords", "UnitProbes", "array_places", "instruments"]

@@ -4,7 +4,6 @@ Runs in the simulator. The output activations and the counters, cycles of every 
 are compared after every image, the weights and chi at the end.
 """
 
-import time
 from typing import Any
 
 import cocotb
@@ -13,8 +12,11 @@ from cocotb.triggers import FallingEdge
 
 from cocotb_tests import exchange, probes
 from cocotb_tests.engine.instruments import image_records, weight_records
+from cocotb_tests.frame_probes import FrameProbes
+from cocotb_tests.run_record import RunRecord
+from cocotb_tests.scoreboard import Mismatch, Scoreboard
 from model.configurations import parse
-from model.engine.activity import EngineActivity
+from model.engine.activity import PHASES, EngineActivity
 from model.engine.config import EngineConfig
 from model.engine.training_engine import infer_image, new_engine, new_weights, train_image
 
@@ -30,9 +32,12 @@ class EngineBench:
         self.train: bool = given["train"]
         self.weights = new_weights(self.config, given["seed"])
         self.model = new_engine(self.config, self.weights)
-        self.compared = {"outputs": 0, "cycles": 0, "counters": 0, "weights": 0, "chi_words": 0}
-        self.cycles: list[list[int]] = []
-        self.correct = 0
+        self.unpack = FrameProbes(config.lanes)
+        self.checker = Scoreboard(
+            config.lanes, ("outputs", "cycles", "counters", "weights", "chi_words")
+        )
+        self.record = RunRecord(dut, self.checker.compared)
+        self.cycles = np.zeros((0, len(PHASES)), np.int32)
 
     async def reset(self) -> None:
         """Resets the engine, loads its weights and waits until it takes images."""
@@ -49,77 +54,76 @@ class EngineBench:
         await FallingEdge(dut.clk)
         await FallingEdge(dut.clk)
 
-    def check_image(self, image: np.ndarray, label: int) -> str | None:
-        """The model's turn; returns what differs."""
-        model, config = self.model, self.config
+    def check_image(self, image: np.ndarray, label: int) -> None:
+        """The model's turn.
+
+        Raises
+        ------
+        Mismatch
+            At the first difference.
+        """
+        model, config, checker = self.model, self.config, self.checker
         if self.train:
-            self.correct += train_image(model, config.learning_rate_log2, image, label)
+            is_correct = train_image(model, config.learning_rate_log2, image, label)
         else:
-            self.correct += infer_image(model, image) == label
-        words = np.ascontiguousarray(probes.take("outputs"))
-        outputs = words.view(np.uint8)[:, : config.lanes].reshape(-1)
-        expected = model.trace.activations[-1]
-        if not np.array_equal(outputs, expected):
-            return f"outputs {outputs.tolist()} are not {expected.tolist()}"
+            is_correct = infer_image(model, image) == label
+        outputs = self.unpack.activations(probes.take("outputs")).reshape(-1)
+        checker.equal_arrays("outputs", "output layer", model.trace.activations[-1], outputs)
         # What was recorded in an image's last cycle lacks that cycle.
         counters = probes.take("counters").view(np.int64).reshape(-1).copy()
         last = EngineActivity.CYCLES_UPDATE if self.train else EngineActivity.CYCLES_FORWARD
         counters[[EngineActivity.IMAGES, last]] += 1
-        if not np.array_equal(counters, model.counters):
-            return f"counters {counters.tolist()} are not {model.counters.tolist()}"
-        self.compared["outputs"] += len(expected)
-        self.compared["cycles"] += len(model.trace.cycles)
-        self.compared["counters"] += len(model.counters)
-        self.cycles.append(model.trace.cycles.tolist())
-        return None
+        checker.equal_arrays("counters", "counters", model.counters, counters)
+        checker.compared["cycles"] += len(model.trace.cycles)
+        self.cycles[checker.images] = model.trace.cycles
+        checker.images += 1
+        self.record.images = checker.images
+        self.record.correct += int(is_correct)
 
-    async def check_end(self) -> str | None:
-        """All weights, and chi."""
+    async def check_end(self) -> None:
+        """All weights, and chi.
+
+        Raises
+        ------
+        Mismatch
+            At the first difference.
+        """
+        config = self.config
         self.dut.dump_weights_out.value = 1
-        if self.config.is_chi:
+        if config.is_chi:
             self.dut.dump_chi.value = 1
         await FallingEdge(self.dut.clk)
         await FallingEdge(self.dut.clk)
-        if not np.array_equal(
-            probes.take("weights_out"), weight_records(self.config, self.model.weights)
-        ):
-            return "a weight differs"
-        self.compared["weights"] = sum(layer.size for layer in self.model.weights)
-        if self.config.is_chi:
-            rows = np.concatenate([chi.reshape(-1, self.config.lanes) for chi in self.model.chi])
-            if not np.array_equal(probes.take("chi").view(np.int32), rows):
-                return "a chi word differs"
-            self.compared["chi_words"] = rows.size
-        return None
+        weights = np.concatenate([layer.reshape(-1, config.lanes) for layer in self.model.weights])
+        found = self.unpack.vectors(probes.take("weights_out"), config.weight_bits, signed=True)
+        self.checker.equal_arrays("weights", "weight memory", weights, found)
+        if config.is_chi:
+            rows = np.concatenate([chi.reshape(-1, config.lanes) for chi in self.model.chi])
+            found = probes.take("chi").view(np.int32)
+            self.checker.equal_arrays("chi_words", "chi memory", rows, found)
 
     async def run(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Shows all images; stops at the first difference."""
+        self.cycles = np.zeros((len(images), len(PHASES)), np.int32)
         await self.reset()
         probes.give("images", image_records(self.config, images, labels))
-        start, cpu = time.perf_counter(), time.process_time()
-        mismatch = None
-        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-            await FallingEdge(self.dut.done)
-            found = self.check_image(image, int(label))
-            if found:
-                mismatch = {"image": number, "text": f"Image {number}: {found}."}
-                break
-            exchange.report(images=number + 1, correct=self.correct)
-        if mismatch is None:
-            found = await self.check_end()
-            if found:
-                mismatch = {"image": len(images) - 1, "text": f"After the last image {found}."}
+        self.record.start()
+        failure = None
+        try:
+            for image, label in zip(images, labels, strict=True):
+                await FallingEdge(self.dut.done)
+                self.check_image(image, int(label))
+                self.record.advance(len(images))
+            spent = self.record.spent()
+            await self.check_end()
+        except Mismatch as error:
+            failure, spent = error, self.record.spent()
         return {
-            "images": len(self.cycles),
-            "mismatch": mismatch,
-            "compared": self.compared,
-            "cycles": self.cycles,
-            "correct": self.correct,
+            **self.record.results(spent, failure),
+            "cycles": self.cycles[: self.record.images],
             "counters": {
                 member.name.lower(): self.model.counters[member] for member in EngineActivity
             },
-            "seconds": time.perf_counter() - start,
-            "cpu_seconds": time.process_time() - cpu,
         }
 
 

@@ -6,7 +6,6 @@ same seed, and demands equality of every code, activation, error, gradient and g
 cycle.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cocotb_tests.boundary import BACKWARD, FORWARD
-from cocotb_tests.checker import Mismatch
+from cocotb_tests.scoreboard import Mismatch, Scoreboard
 from model.frames import Result
 from model.in_situ.activity import PHASES, Activity
 from model.in_situ.arrays import new_arrays
@@ -75,7 +74,7 @@ class Observation:
     """Cycles of the phases."""
 
 
-class Checker:
+class Checker(Scoreboard):
     """The model beside the gateware.
 
     Parameters
@@ -86,24 +85,11 @@ class Checker:
         Seed of the run.
     n_updates
         Updates over which the learning rate falls to zero.
-
-    Attributes
-    ----------
-    compared : dict[str, int]
-        How many values of each kind were equal so far.
     """
 
     def __init__(self, config: InSituConfig, seed: int, n_updates: int) -> None:
-        self.config = config
-        self.n_updates = n_updates
-        self.layers = range(config.network.n_layers)
-        self.unit = new_unit(config, n_updates)
-        self.arrays = new_arrays(config, seed)
-        self.states = tuple(array.state for array in self.arrays)
-        self.images = 0
-        self.results: deque[Result] = deque()
-        self.checked_results = 0
-        self.compared = dict.fromkeys(
+        super().__init__(
+            config.update.lanes,
             (
                 "adc_codes",
                 "activations",
@@ -113,8 +99,13 @@ class Checker:
                 "pulses",
                 "cycles",
             ),
-            0,
         )
+        self.config = config
+        self.n_updates = n_updates
+        self.layers = range(config.network.n_layers)
+        self.unit = new_unit(config, n_updates)
+        self.arrays = new_arrays(config, seed)
+        self.states = tuple(array.state for array in self.arrays)
 
     def warm_up(self) -> None:
         """Compiles the model, or loads what was compiled before, without changing this checker."""
@@ -168,26 +159,8 @@ class Checker:
         self.results.append(Result(outputs, int(outputs.argmax()), label, trained, skipped))
         if with_cycles:
             for phase, want, have in zip(PHASES, trace.cycles[place], seen.cycles, strict=True):
-                self._equal("cycles", "sequencer", f"cycles of phase {phase}", int(want), int(have))
+                self.equal("cycles", "sequencer", f"cycles of phase {phase}", int(want), int(have))
         self.images += 1
-
-    def _equal(self, kind: str, block: str, index: str, expected: object, got: object) -> None:
-        if expected != got:
-            raise Mismatch(self.images, block, index, expected, got)
-        self.compared[kind] += 1
-
-    def _equal_arrays(
-        self, kind: str, block: str, expected: npt.NDArray[Any], got: npt.NDArray[Any]
-    ) -> None:
-        if expected.shape != got.shape:
-            raise Mismatch(self.images, block, "shape", list(expected.shape), list(got.shape))
-        wrong = np.argwhere(expected != got)
-        if wrong.size:
-            where = tuple(int(k) for k in wrong[0])
-            raise Mismatch(
-                self.images, block, f"index {list(where)}", int(expected[where]), int(got[where])
-            )
-        self.compared[kind] += expected.size
 
     def _check_transactions(self, place: int, direction: int, seen: Observation) -> None:
         trace = self.unit.trace
@@ -204,33 +177,27 @@ class Checker:
                     if layer > 0
                 ]
             block = f"{name} product of layer {layer}"
-            self._equal("adc_codes", block, "number", len(expected), len(got))
+            self.equal("adc_codes", block, "number", len(expected), len(got))
             for (drive, codes), have in zip(expected, got, strict=True):
-                self._equal_arrays("activations", block + ", drive", drive, have.drive)
-                self._equal_arrays("adc_codes", block + ", codes", codes, have.codes)
+                self.equal_arrays("activations", block + ", drive", drive, have.drive)
+                self.equal_arrays("adc_codes", block + ", codes", codes, have.codes)
 
     def _check_number(self, backward: bool, seen: Observation) -> None:
         n_layers = self.config.network.n_layers
         expected = n_layers + 2 * (n_layers - 1) * backward
-        self._equal("adc_codes", "readers", "products", expected, len(seen.transactions))
-
-    def _words(self, vectors: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Vectors padded with zeros to whole words, one after the other: ``[n_words, lanes]``."""
-        lanes = self.config.update.lanes
-        padded = [np.pad(vector, (0, -vector.size % lanes)) for vector in vectors]
-        return np.concatenate(padded).reshape(-1, lanes)
+        self.equal("adc_codes", "readers", "products", expected, len(seen.transactions))
 
     def _check_words(self, place: int, trained: bool, skipped: bool, seen: Observation) -> None:
         trace, last = self.unit.trace, self.layers[-1]
         outputs = self._words([trace.outputs[place]])
-        self._equal_arrays("activations", "softmax", outputs, seen.outputs)
+        self.equal_arrays("activations", "softmax", outputs, seen.outputs)
         if last > 0:
             hidden = self._words([trace.activations[layer][place] for layer in self.layers[1:]])
-            self._equal_arrays("activations", "activation unit", hidden, seen.activations)
+            self.equal_arrays("activations", "activation unit", hidden, seen.activations)
         if trained:
             layers = [last] if skipped else reversed(self.layers)
             errors = self._words([trace.errors[layer][place] for layer in layers])
-            self._equal_arrays("errors", "errors", errors, seen.errors)
+            self.equal_arrays("errors", "errors", errors, seen.errors)
 
     def gradient_rows(self) -> npt.NDArray[np.int32]:
         """The model's gradient memory, int32 ``[gradient_depth, lanes]``."""
@@ -266,17 +233,17 @@ class Checker:
             addresses += range(config.gradient_depth)
             rows = np.concatenate([rows, np.zeros((config.gradient_depth, rows.shape[1]))])
         block, kind = "gradient memory", "gradient_words"
-        self._equal_arrays(
+        self.equal_arrays(
             kind, f"{block}, addresses", np.array(addresses, np.int64), seen.gradient_addresses
         )
-        self._equal_arrays(kind, f"{block}, words", rows, seen.gradient_words)
+        self.equal_arrays(kind, f"{block}, words", rows, seen.gradient_words)
 
     def _check_gates(self, ends_batch: bool, seen: Observation) -> None:
         depth = self.config.gradient_depth if ends_batch else 0
-        self._equal_arrays(
+        self.equal_arrays(
             "gate_codes", "gate memory, addresses", np.arange(depth), seen.gate_addresses
         )
-        self._equal_arrays(
+        self.equal_arrays(
             "gate_codes", "gate memory, words", self.gate_rows()[:depth], seen.gate_words
         )
 
@@ -285,30 +252,18 @@ class Checker:
         n_pulses = int(trace.n_pulses[0]) if ends_batch else 0
         for k, have in enumerate(seen.pulses[:n_pulses]):
             want = tuple(int(value) for value in trace.pulses[k])
-            self._equal(
+            self.equal(
                 "pulses",
                 "pulse scheduler",
                 f"pulse {k}",
                 want,
                 (have.layer, have.row, have.kind),
             )
-            self._equal_arrays(
+            self.equal_arrays(
                 "pulses", f"pulse scheduler, gates of pulse {k}", trace.gates[k], have.gates
             )
         if n_pulses != len(seen.pulses):
             raise Mismatch(self.images, "pulse scheduler", "number", n_pulses, len(seen.pulses))
-
-    def check_result(self, result: Result) -> None:
-        """Compares the next result that the host got; results come after their image's check."""
-        image = self.checked_results
-        want = self.results.popleft()
-        for name in ("predicted", "label", "trained", "skipped"):
-            expected, got = getattr(want, name), getattr(result, name)
-            if expected != got:
-                raise Mismatch(image, "result", name, expected, got)
-        if not np.array_equal(want.outputs, result.outputs):
-            raise Mismatch(image, "result", "outputs", list(want.outputs), list(result.outputs))
-        self.checked_results += 1
 
     def check_memories(self, gradients: npt.NDArray[Any], gates: npt.NDArray[Any]) -> None:
         """Compares both memories whole: int32 ``[gradient_depth, lanes]``, uint ``[.., 2 *
@@ -316,18 +271,11 @@ class Checker:
         rows = self.gradient_rows()
         if self.unit.registers[COUNT] == 0:
             rows = np.zeros_like(rows)
-        self._equal_arrays("gradient_words", "gradient memory, all words", rows, gradients)
-        self._equal_arrays("gate_codes", "gate memory, all words", self.gate_rows(), gates)
+        self.equal_arrays("gradient_words", "gradient memory, all words", rows, gradients)
+        self.equal_arrays("gate_codes", "gate memory, all words", self.gate_rows(), gates)
 
     def check_registers(self, rate: int, counters: Sequence[int]) -> None:
         """Compares the learning rate and the totals of all activity counters."""
         expected = int(self.unit.registers[RATE])
-        self._equal("cycles", "learning rate", "register", expected, rate)
-        for activity in Activity:
-            self._equal(
-                "cycles",
-                "counters",
-                activity.name.lower(),
-                int(self.unit.counters[activity]),
-                int(counters[activity]),
-            )
+        self.equal("cycles", "learning rate", "register", expected, rate)
+        self.equal_counters(Activity, self.unit.counters, counters)

@@ -1,6 +1,5 @@
 """Co-simulation of the in-situ learning unit: emit, build, run beside the model, summarise."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cocotb_tests import simulator
-from cocotb_tests.cosim import STATE_FILE, CosimResult, can_go_on
+from cocotb_tests.cosim import CosimResult, run_frames
 from cocotb_tests.in_situ.unit_probes import probes
-from cocotb_tests.toolchain import find_toolchain
+from cocotb_tests.simulator import EmittedVerilog
 from hw.in_situ.verilog import emit
 from model.in_situ.activity import PHASES
 from model.in_situ.config import InSituConfig
-from model.settings import to_toml
 
 __all__ = ["cosimulate"]
 
@@ -38,7 +35,7 @@ def cosimulate(
     cache_dir: Path | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
-    emit_unit: Callable[[InSituConfig, Path], simulator.EmittedVerilog] = emit,
+    emit_unit: Callable[[InSituConfig, Path], EmittedVerilog] = emit,
 ) -> CosimResult:
     """Runs images through the emitted Verilog in Verilator and through the model, and compares.
 
@@ -55,57 +52,27 @@ def cosimulate(
     SimulatorError
         If a tool is missing or the simulation itself fails. A mismatch is a result, not an error.
     """
-    find_toolchain()  # a missing compiler is said before anything is written
-    unit = emit_unit(config, out_dir.resolve())
-    simulation = simulator.build(
-        unit,
-        probes=probes(config),
+    if n_updates is None:
+        n_updates = config.training.images // config.update.batch
+    parameters = {"train": train, "n_updates": n_updates}
+    return run_frames(
+        config,
+        "cocotb_tests.in_situ.unit_bench",
+        images,
+        labels,
+        phases=PHASES,
+        warm_up=warm_up,
+        seed=seed,
+        parameters=parameters,
+        run={"seed": seed, **parameters, **(identity or {})},
+        instruments=probes(config),
+        emit_unit=emit_unit,
+        out_dir=out_dir,
+        resume=resume,
+        save_s=save_s,
         waves=waves,
         quick=quick,
         cache_dir=cache_dir,
+        on_progress=on_progress,
         on_message=on_message,
-    )
-
-    def progress(message: dict[str, Any]) -> None:
-        if on_progress is not None:
-            on_progress(message["images"], message["correct"] / max(1, message["images"]))
-
-    if n_updates is None:
-        n_updates = config.training.images // config.update.batch
-    state = unit.path.parent / STATE_FILE
-    run = {"seed": seed, "train": train, "n_updates": n_updates, **(identity or {})}
-    header = {"config": to_toml(config), "run": run}
-    going_on = resume and can_go_on(state, config, header, len(images), on_message)
-    with tempfile.TemporaryDirectory(prefix="mixbar-") as name:
-        path = Path(name) / "images.npz"
-        np.savez(path, images=images, labels=labels)
-        run_dir = simulation.directory.parent / "waves" if waves else None
-        found = simulator.run(
-            simulation,
-            "cocotb_tests.in_situ.unit_bench",
-            {
-                "config": to_toml(config),
-                "seed": seed,
-                "n_updates": n_updates,
-                "images": str(path),
-                "train": train,
-                "save": None if waves else str(state),
-                "save_header": header,
-                "save_s": save_s,
-                "resume": str(state) if going_on else None,
-            },
-            run_dir=run_dir,
-            seed=seed,
-            on_progress=progress,
-            waves=waves,
-        )
-    if not waves:
-        state.unlink(missing_ok=True)
-    return CosimResult.of_run(
-        found,
-        config=config.name,
-        phases=PHASES,
-        warm_up=warm_up,
-        simulation=simulation,
-        run_dir=run_dir,
     )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cocotb_tests.bench import Field, Instrument, Loader, MemoryProbe, Player, Probe
-from cocotb_tests.signals import pack_words, unpack_signed, unpack_unsigned
+from cocotb_tests.bench import Field, Instrument, Loader, MemoryProbe, Probe
+from cocotb_tests.frame_probes import IMAGE_PLAYER, FrameProbes, result_probe
+from cocotb_tests.signals import pack_words
 from hw.counters import COUNTER_BITS
 from hw.in_situ.layouts import error_word_layout
 from hw.layouts import activation_word_layout
@@ -68,12 +69,6 @@ def probes(config: InSituConfig) -> list[Instrument]:
                 "dut.error_buffer.i__payload",
                 error_word_layout(config).size,
             ),
-            (
-                "results",
-                "m_axis_result__tvalid & m_axis_result__tready",
-                "m_axis_result__tdata",
-                8 * lanes,
-            ),
         )
     ]
     return [
@@ -89,14 +84,10 @@ def probes(config: InSituConfig) -> list[Instrument]:
             ),
         ),
         *words,
+        result_probe(lanes),
         _memory_writes("gradients", "gradient_memory", depth, gradient_bits),
         _memory_writes("gates", "gate_memory", depth, gate_bits),
-        Player(
-            name="images",
-            valid="s_axis_image__tvalid",
-            ready="s_axis_image__tready",
-            data=("s_axis_image__tdata", "s_axis_image__tlast"),
-        ),
+        IMAGE_PLAYER,
         MemoryProbe(
             name="gradient_memory",
             memory="dut.gradient_memory.rows.mem",
@@ -124,12 +115,12 @@ def probes(config: InSituConfig) -> list[Instrument]:
     ]
 
 
-class LearningProbes:
+class LearningProbes(FrameProbes):
     """Unpacks the records of :func:`probes`."""
 
     def __init__(self, config: InSituConfig) -> None:
+        super().__init__(config.update.lanes)
         self.config = config
-        self.lanes = config.update.lanes
 
     def cycles(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
         """int64 ``[n_images, 5]``: totals of the phases' cycles, each image's last included."""
@@ -138,13 +129,9 @@ class LearningProbes:
         totals[np.arange(len(records)), records[:, n_words]] += 1
         return totals
 
-    def activations(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
-        """uint8 ``[n_words, lanes]``."""
-        return self._vectors(records, self.lanes, 8, signed=False)
-
     def errors(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int16 ``[n_words, lanes]``."""
-        return self._vectors(records, self.lanes, 9, signed=True)
+        return self.vectors(records, 9, signed=True)
 
     def addresses(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int64 ``[n]`` of memory writes."""
@@ -152,23 +139,11 @@ class LearningProbes:
 
     def gradients(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int32 ``[n, lanes]`` of rows of the gradient memory."""
-        return self._vectors(rows, self.lanes, self.config.gradient_bits, signed=True)
+        return self.vectors(rows, self.config.gradient_bits, signed=True)
 
     def gates(self, rows: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """uint ``[n, 2 * lanes]`` of rows of the gate memory."""
-        return self._vectors(rows, 2 * self.lanes, self.config.gate.word_bits, signed=False)
-
-    def results(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
-        """uint8 ``[n_beats, lanes]``."""
-        return np.ascontiguousarray(records).view(np.uint8)[:, : self.lanes]
-
-    def image_records(self, beats: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-        """An image frame, uint8 ``[n_beats, lanes]``, for the player of images."""
-        n_words = -(-self.lanes // 4)
-        records = np.zeros((len(beats), n_words + 1), np.uint32)
-        records[:, :n_words].view(np.uint8)[:, : self.lanes] = beats
-        records[-1, n_words] = 1
-        return records
+        return self.vectors(rows, self.config.gate.word_bits, signed=False, n=2 * self.lanes)
 
     def gate_records(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
         """Rows of the gate memory, for its loader."""
@@ -177,13 +152,3 @@ class LearningProbes:
     def counter_records(self, counters: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
         """All counters, for their loader."""
         return np.ascontiguousarray(counters).view(np.uint32).reshape(1, -1)
-
-    def _vectors(
-        self, records: npt.NDArray[np.uint32], n: int, bits: int, *, signed: bool
-    ) -> npt.NDArray[Any]:
-        """The vectors of n elements that begin each record."""
-        raw = np.ascontiguousarray(records).view(np.uint8)
-        planes = np.unpackbits(raw, axis=1, bitorder="little")[:, : n * bits]
-        packed = np.packbits(planes.reshape(-1), bitorder="little").tobytes()
-        unpack = unpack_signed if signed else unpack_unsigned
-        return unpack(packed, len(records) * n, bits).reshape(len(records), n)

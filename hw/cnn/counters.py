@@ -5,12 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.cnn.layouts import n_arrays
+from hw.counters import COUNTER_BITS
 from model.cnn.config import CnnConfig
 
-__all__ = ["COUNTER_BITS", "InferenceCounters", "counter_names"]
-
-COUNTER_BITS = 64
-"""Width of every counter: none overflows in the life of a chip."""
+__all__ = ["InferenceCounters", "counter_names"]
 
 
 def counter_names(config: CnnConfig) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.cnn.convolution_layer import ConvolutionLayer
-from hw.cnn.counters import COUNTER_BITS, InferenceCounters, counter_names
+from hw.cnn.counters import InferenceCounters, counter_names
 from hw.cnn.fully_connected import FullyConnected
 from hw.cnn.image_loader import ImageLoader, image_word_layout
 from hw.cnn.layouts import (
@@ -24,6 +24,7 @@ from hw.cnn.layouts import (
 )
 from hw.cnn.sequencer import InferenceSequencer
 from hw.cnn.write_verify import WriteVerify
+from hw.counters import COUNTER_BITS
 from model.cnn.config import CnnConfig
 
 __all__ = ["InferenceUnit"]

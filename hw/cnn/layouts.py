@@ -8,11 +8,11 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.layouts import PulseKind
 from model.cnn.config import INPUT_BITS, CnnConfig, ReplicaMode
 from model.cnn.requantiser import SHIFT_MAX
 
 __all__ = [
-    "PulseKind",
     "ReadRange",
     "array_index",
     "array_signature",
@@ -38,15 +38,6 @@ class ReadRange(enum.Enum, shape=unsigned(1)):
     COMPUTE = 0
     #: One device.
     VERIFY = 1
-
-
-class PulseKind(enum.Enum, shape=unsigned(1)):
-    """What a programming pulse does."""
-
-    #: The conductance grows.
-    SET = 0
-    #: The conductance falls.
-    RESET = 1
 
 
 def n_copies(config: CnnConfig) -> int:

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from hw.cnn.inference_unit import InferenceUnit
-from hw.verilog import EmittedVerilog, emit_component
+from hw.verilog import EmittedVerilog, emit_configuration
 from model.cnn.config import CnnConfig
-from model.settings import to_toml
 
 __all__ = ["emit", "top_name"]
 
@@ -16,15 +15,5 @@ def top_name(config: CnnConfig) -> str:
 
 
 def emit(config: CnnConfig, out_dir: Path) -> EmittedVerilog:
-    """Writes the inference unit of a configuration to ``out_dir/<configuration>/<top>.v``.
-
-    As :func:`hw.verilog.emit`: equal bytes for equal configurations, which the file opens with.
-    """
-    top = top_name(config)
-    header = [
-        f"mixbar {top}: Verilog made from this configuration; change that, not this file.",
-        "",
-        *to_toml(config).splitlines(),
-    ]
-    path = out_dir / config.name / f"{top}.v"
-    return emit_component(InferenceUnit(config), top=top, path=path, header=header)
+    """Writes the inference unit of a configuration; see :func:`hw.verilog.emit_configuration`."""
+    return emit_configuration(config, InferenceUnit(config), top=top_name(config), out_dir=out_dir)

@@ -4,12 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.cnn.layouts import (
-    PulseKind,
-    program_signature,
-    write_command_layout,
-    write_result_layout,
-)
+from hw.cnn.layouts import program_signature, write_command_layout, write_result_layout
+from hw.layouts import PulseKind
 from model.cnn.config import CnnConfig
 
 __all__ = ["WriteVerify"]

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from hw.engine.engine import Engine
-from hw.verilog import EmittedVerilog, emit_component
+from hw.verilog import EmittedVerilog, emit_configuration
 from model.engine.config import EngineConfig
-from model.settings import to_toml
 
 __all__ = ["emit", "top_name"]
 
@@ -16,11 +15,5 @@ def top_name(config: EngineConfig) -> str:
 
 
 def emit(config: EngineConfig, out_dir: Path) -> EmittedVerilog:
-    """Writes an engine to ``out_dir/<configuration>/<top>.v``, the configuration in comments at its
-    top; equal bytes for equal configurations."""
-    top = top_name(config)
-    header = [f"mixbar {top}: Verilog made from this configuration; change that, not this file."]
-    header += ["", *to_toml(config).splitlines()]
-    return emit_component(
-        Engine(config), top=top, path=out_dir / config.name / f"{top}.v", header=header
-    )
+    """Writes an engine; see :func:`hw.verilog.emit_configuration`."""
+    return emit_configuration(config, Engine(config), top=top_name(config), out_dir=out_dir)

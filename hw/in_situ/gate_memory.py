@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.in_situ.layouts import (
+    MANTISSA_BITS,
     change_word_layout,
     gate_word_layout,
     gradient_word_layout,
@@ -16,8 +17,6 @@ from hw.rounding import shift_round
 from model.in_situ.config import InSituConfig
 
 __all__ = ["GateMemory", "GateMover"]
-
-MANTISSA_BITS = 8
 
 
 class GateMover(wiring.Component):
@@ -72,12 +71,11 @@ class GateMover(wiring.Component):
 class GateMemory(wiring.Component):
     """Updates a word of ``lanes`` pairs of gates a cycle, and says which gate codes change.
 
-    For every lane, as :mod:`model.in_situ.gate_memory`::
+    For every lane, with the functions of :mod:`model.in_situ.gate_memory`::
 
-        step = gradient * mantissa / 2**shift        rounded half away from zero
-        plus = clamp(plus + step, low, high)
-        minus = clamp(minus - step, low, high)
-        code = plus or minus, rounded half up to whole DAC LSBs
+        step = gate_step(gradient, mantissa, shift)
+        plus, minus = move_gate(plus, step, low, high), move_gate(minus, -step, low, high)
+        codes = gate_code(plus, fraction_bits), gate_code(minus, fraction_bits)
 
     ::
 

@@ -13,11 +13,16 @@ from model.in_situ.config import InSituConfig
 
 __all__ = [
     "ERROR",
+    "MANTISSA_BITS",
     "array_signature",
     "change_word_layout",
     "error_word_layout",
     "gate_word_layout",
     "gradient_word_layout",
+    "layer_shape",
+    "max_cols",
+    "max_inputs",
+    "max_unit_words",
     "product_word_layout",
     "program_signature",
     "pulse_request_layout",
@@ -29,6 +34,10 @@ __all__ = [
 
 ERROR = signed(9)
 """An exact error, -255..255; also an activation where it meets one."""
+
+MANTISSA_BITS = 8
+"""Upper bits of the learning rate, by which gradients are multiplied; as in
+:func:`model.in_situ.gate_memory.rate_mantissa`."""
 
 
 def layer_shape(config: InSituConfig) -> range:

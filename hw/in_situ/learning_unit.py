@@ -3,11 +3,11 @@ wires."""
 
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
-from hw.axi import axi4_lite_signature, axi4_stream_signature
 from hw.counters import DriveMeter
 from hw.error_operands import OutputOperands
+from hw.host_interface import host_ports
 from hw.in_situ.activation_scan import ActivationScan
 from hw.in_situ.activation_unit import ActivationUnit
 from hw.in_situ.backward_drivers import BackwardDrivers
@@ -35,7 +35,6 @@ from hw.in_situ.write_controller import WriteController
 from hw.line_drivers import LineDrivers
 from hw.outer_product import WordWalker
 from hw.read_out import CodeReader
-from hw.registers import ADDRESS_BITS
 from hw.watchdog import Watchdog
 from model.in_situ.config import InSituConfig
 
@@ -83,12 +82,7 @@ class LearningUnit(wiring.Component):
     def __init__(self, config: InSituConfig) -> None:
         self.config = config
         self.layers = range(config.network.n_layers)
-        lanes = config.update.lanes
-        self.host_ports = {
-            "s_axis_image": In(axi4_stream_signature(lanes)),
-            "m_axis_result": Out(axi4_stream_signature(lanes)),
-            "s_axi": In(axi4_lite_signature(ADDRESS_BITS)),
-        }
+        self.host_ports = host_ports(config.update.lanes)
         super().__init__(
             self.host_ports
             | {f"array_{layer}": Out(array_signature(config, layer)) for layer in self.layers}

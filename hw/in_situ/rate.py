@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.in_situ.layouts import MANTISSA_BITS
 from model.in_situ.config import InSituConfig
 
 __all__ = ["LearningRate"]
@@ -30,7 +31,7 @@ class LearningRate(wiring.Component):
         Strobe: a write phase has ended.
     rate : ``Out(rate_bits)``
     mantissa : ``Out(8)``
-        Its upper eight bits: what gradients are multiplied with.
+        Its upper bits: what gradients are multiplied with.
     """
 
     def __init__(self, config: InSituConfig) -> None:
@@ -42,7 +43,7 @@ class LearningRate(wiring.Component):
                 "load": In(1),
                 "step": In(1),
                 "rate": Out(bits),
-                "mantissa": Out(8),
+                "mantissa": Out(MANTISSA_BITS),
             }
         )
 
@@ -51,7 +52,7 @@ class LearningRate(wiring.Component):
         lowered = Signal(len(self.rate) + 1)
         m.d.comb += [
             lowered.eq(self.rate - self.decay),
-            self.mantissa.eq(self.rate[-8:]),
+            self.mantissa.eq(self.rate[-MANTISSA_BITS:]),
         ]
         with m.If(self.load):
             m.d.sync += self.rate.eq(self.start)

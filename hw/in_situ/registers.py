@@ -1,24 +1,25 @@
 """The register table of the in-situ learning unit; kinds of registers and texts are those of
 :mod:`hw.registers`."""
 
-from hw.registers import ID, VERSION, Access, Field, Register
-from model.frames import FrameError
-from model.in_situ.activity import ACTIVITY_DOC, Activity
+from hw.registers import (
+    CONTROL_FIELDS,
+    ERROR_FIELDS,
+    ID,
+    VERSION_FIELDS,
+    Access,
+    Field,
+    Register,
+    counter_registers,
+    whole,
+)
+from model.in_situ.activity import ACTIVITY_DOC
 from model.in_situ.config import InSituConfig
 
 __all__ = ["register_table"]
 
 
-def _whole(meaning: str, *, width: int = 32, reset: int = 0) -> tuple[Field, ...]:
-    return (Field(name="value", meaning=meaning, width=width, reset=reset),)
-
-
 def _constants(config: InSituConfig) -> list[Register]:
     network = config.network
-    version = (
-        Field(name="minor", low=0, width=16, reset=VERSION[1], meaning="grows with additions"),
-        Field(name="major", low=16, width=16, reset=VERSION[0], meaning="grows with changes"),
-    )
     geometry = (
         Field(name="lanes", low=0, width=8, reset=config.update.lanes, meaning="bytes of a beat"),
         Field(name="layers", low=8, width=8, reset=network.n_layers, meaning="weight layers"),
@@ -34,19 +35,19 @@ def _constants(config: InSituConfig) -> list[Register]:
         ),
     )
     registers = [
-        ("ID", "Recognises the unit.", _whole('"MXBR" in ASCII', reset=ID)),
-        ("VERSION", "Version of this register map.", version),
+        ("ID", "Recognises the unit.", whole('"MXBR" in ASCII', reset=ID)),
+        ("VERSION", "Version of this register map.", VERSION_FIELDS),
         ("GEOMETRY", "Widths inside the unit.", geometry),
         (
             "BATCH",
             "Training images between two write phases.",
-            _whole("", reset=config.update.batch),
+            whole("", reset=config.update.batch),
         ),
     ]
     for k in range(4):
         units = network.layers[k] if k < len(network.layers) else 0
         what = "Inputs." if k == 0 else f"Units of layer {k}."
-        registers.append((f"UNITS_{k}", what, _whole("0: none", reset=units)))
+        registers.append((f"UNITS_{k}", what, whole("0: none", reset=units)))
     return [
         Register(name=name, offset=4 * k, access=Access.CONSTANT, meaning=meaning, fields=fields)
         for k, (name, meaning, fields) in enumerate(registers)
@@ -55,58 +56,42 @@ def _constants(config: InSituConfig) -> list[Register]:
 
 def _controls(config: InSituConfig) -> list[Register]:
     update = config.update
-    control = (
-        Field(name="run", low=0, width=1, meaning="take images; 0 stops after the current"),
-        Field(name="train", low=1, width=1, meaning="train on them; 0 only classifies"),
-    )
     status = (
         Field(name="idle", low=0, width=1, meaning="no image under way, no pulse due"),
         Field(name="image_ready", low=1, width=1, meaning="an image waits to be taken"),
         Field(name="initialising", low=2, width=1, meaning="the memories are being initialised"),
         Field(name="result_waiting", low=3, width=1, meaning="a result has not left"),
     )
-    errors = (
-        *(
-            Field(name=error.name.lower(), low=error, width=1, meaning=error.meaning)
-            for error in FrameError
-        ),
-        Field(
-            name="array_timeout",
-            low=len(FrameError),
-            width=1,
-            meaning="an array did not answer in time",
-        ),
-    )
     rate = update.rate_bits
     rows = [
-        ("CONTROL", Access.RW, "Starts and stops; takes effect at the next image.", control),
+        ("CONTROL", Access.RW, "Starts and stops; takes effect at the next image.", CONTROL_FIELDS),
         ("STATUS", Access.RO, "What the unit is doing.", status),
         (
             "RATE",
             Access.RW,
             "Learning rate at the start of a run: loaded whenever run rises from 0 to 1.",
-            _whole("upper eight bits multiply", width=rate, reset=update.rate_start),
+            whole("upper eight bits multiply", width=rate, reset=update.rate_start),
         ),
         (
             "RATE_DECAY",
             Access.RW,
             "What the learning rate loses at every write phase, down to zero.",
-            _whole("in units of RATE", width=rate),
+            whole("in units of RATE", width=rate),
         ),
         (
             "RATE_NOW",
             Access.RO,
             "The learning rate; written to RATE before run rises again, it goes on from here.",
-            _whole("in units of RATE", width=rate),
+            whole("in units of RATE", width=rate),
         ),
-        ("ERRORS", Access.W1C, "Sticky errors; a malformed frame is dropped whole.", errors),
+        ("ERRORS", Access.W1C, "Sticky errors; a malformed frame is dropped whole.", ERROR_FIELDS),
     ]
     rows += [
         (
             f"SHIFT_{layer}",
             Access.RW,
             f"Right shift of gradient times rate to gates, layer {layer}.",
-            _whole("binary places", width=5, reset=update.shifts[layer]),
+            whole("binary places", width=5, reset=update.shifts[layer]),
         )
         for layer in range(config.network.n_layers)
     ]
@@ -116,22 +101,6 @@ def _controls(config: InSituConfig) -> list[Register]:
     ]
 
 
-def _counters() -> list[Register]:
-    counters = [(activity.name, ACTIVITY_DOC[activity]) for activity in Activity]
-    counters.append(("CYCLES_IDLE", "cycles without an image under way"))
-    return [
-        Register(
-            name=f"COUNT_{name}",
-            offset=0x100 + 8 * k,
-            access=Access.RO,
-            meaning=f"Counter since reset: {meaning}.",
-            fields=_whole("read low, which holds high still", width=64),
-            width=64,
-        )
-        for k, (name, meaning) in enumerate(counters)
-    ]
-
-
 def register_table(config: InSituConfig) -> tuple[Register, ...]:
     """Every register of a configuration, by rising offset."""
-    return (*_constants(config), *_controls(config), *_counters())
+    return (*_constants(config), *_controls(config), *counter_registers(ACTIVITY_DOC.items()))

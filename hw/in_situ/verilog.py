@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from hw.in_situ.learning_unit import LearningUnit
-from hw.verilog import EmittedVerilog, emit_component
+from hw.verilog import EmittedVerilog, emit_configuration
 from model.in_situ.config import InSituConfig
-from model.settings import to_toml
 
 __all__ = ["emit", "top_name"]
 
@@ -16,15 +15,5 @@ def top_name(config: InSituConfig) -> str:
 
 
 def emit(config: InSituConfig, out_dir: Path) -> EmittedVerilog:
-    """Writes the learning unit of a configuration to ``out_dir/<configuration>/<top>.v``.
-
-    As :func:`hw.verilog.emit`: equal bytes for equal configurations, which the file opens with.
-    """
-    top = top_name(config)
-    header = [
-        f"mixbar {top}: Verilog made from this configuration; change that, not this file.",
-        "",
-        *to_toml(config).splitlines(),
-    ]
-    path = out_dir / config.name / f"{top}.v"
-    return emit_component(LearningUnit(config), top=top, path=path, header=header)
+    """Writes the learning unit of a configuration; see :func:`hw.verilog.emit_configuration`."""
+    return emit_configuration(config, LearningUnit(config), top=top_name(config), out_dir=out_dir)

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.in_situ.layouts import write_step_layout
+from hw.in_situ.layouts import max_unit_words, write_step_layout
 from model.in_situ.config import InSituConfig
 
 __all__ = ["WriteController"]
@@ -58,7 +58,7 @@ class WriteController(wiring.Component):
         layers = range(config.network.n_layers)
         words = Array(Const(config.unit_words(layer)) for layer in layers)
         inputs = Array(Const(config.network.n_inputs(layer)) for layer in layers)
-        word = Signal(range(max(config.unit_words(layer) for layer in layers)))
+        word = Signal(range(max_unit_words(config)))
         address, last_unit = Signal.like(o.address), Signal()
         m.d.comb += [
             o.layer.eq(self.layer),

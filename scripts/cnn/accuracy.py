@@ -196,7 +196,7 @@ def main(arguments: list[str]) -> None:
         path = folder / f"{stem}.json"
         if not path.exists():
             record = work()
-            cli.write(path, json.dumps(record, allow_nan=False, indent=1) + "\n")
+            cli.write(path, cli.json_text(record))
             cli.say(f"wrote {path}")
         records[stem] = json.loads(path.read_text(encoding="utf-8"))
     text = table(records, options.replicas)

@@ -1,7 +1,6 @@
 """``mixbar cosim`` for a convolutional network: the emitted inference unit beside the model."""
 
 import hashlib
-import json
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +20,9 @@ from model.cnn.modes import with_replicas
 from model.cnn.training import Training, load_unit, randomise
 from model.datasets import Dataset
 from scripts import cli
-from scripts.train import CHECKPOINT_FILE, load_dataset
+from scripts.cosim import Request, describe, progress
+from scripts.runs import CHECKPOINT_FILE
+from scripts.train import load_dataset
 
 __all__ = ["cosim"]
 
@@ -37,36 +38,27 @@ AFTER_UPDATE = 10
 
 def cosim(
     settings: CnnConfig,
-    *,
-    images: int,
-    seed: int,
-    data: str | None,
-    warm_up: int,
-    infer: bool,
-    waves: bool,
-    fresh: bool,
-    out: Path,
+    request: Request,
     result: cli.Result,
+    *,
     replicas: int | None,
     whole_images: bool | None,
 ) -> None:
     """Classifies test images in Verilator beside the model; leaves cosim.json.
 
-    Unless ``infer``, the update of one batch of hybrid training is co-simulated too, after a tenth
-    of the last layer's weights was randomised: its rows are written by the gateware's write-verify
-    scheduler, and some images classified again. The devices
-    are those of the trained run of this configuration, if there is one; otherwise a network is
-    trained in FP32, written, and saved as the beginning of such a run. ``warm_up`` changes nothing:
-    all images take the same cycles.
+    Unless ``request.infer``, the update of one batch of hybrid training is co-simulated too, after
+    a tenth of the last layer's weights was randomised: its rows are written by the gateware's
+    write-verify scheduler, and some images classified again. The devices are those of the trained
+    run of this configuration, if there is one; otherwise a network is trained in FP32, written, and
+    saved as the beginning of such a run. ``request.warm_up`` changes nothing: all images take the
+    same cycles.
 
     Raises
     ------
     RequestError
         If a waveform is wanted.
-    FailureError
-        If gateware and model differ.
     """
-    if waves:
+    if request.waves:
         raise cli.RequestError(
             f"The co-simulation of {settings.name} writes no waveform; its images are too long."
         )
@@ -77,39 +69,38 @@ def cosim(
             name=f"{config.name}_images",
             replicas=replace(config.replicas, mode=ReplicaMode.IMAGES),
         )
-    source_set = load_dataset(data)
-    unit, logit_scale, source = _devices(config, settings, source_set, seed, out)
+    out = request.out
+    source_set = load_dataset(request.data)
+    unit, logit_scale, source = _devices(config, settings, source_set, request.seed, out)
     dataset = adapt(config, source_set)
-    order = np.arange(images) % len(dataset.test_labels)
+    order = np.arange(request.images) % len(dataset.test_labels)
     shown = Images(dataset.test_images[order], dataset.test_labels[order])
-    with cli.progress(images, f"co-simulating {config.name}") as advance:
-        done = 0
-
-        def progress(now: int, accuracy: float) -> None:
-            nonlocal done
-            advance(now - done, f"{config.name}, {100 * accuracy:.1f} % correct")
-            done = now
-
+    with progress(config.name, request.images) as on_progress:
         found = cosimulate(
             unit,
             [shown],
             out_dir=out,
-            resume=not fresh,
+            resume=not request.fresh,
             identity={"data": dataset.name, "devices": _digest(unit)},
-            on_progress=progress,
+            on_progress=on_progress,
             on_message=cli.say,
         )
-    record: dict[str, Any] = {**found.to_json(), "data": dataset.name, "devices": source}
-    path = cli.write(out / config.name / "cosim.json", json.dumps(record, indent=1) + "\n")
-    if not infer and found.mismatch is None:
+    record: dict[str, Any] = {
+        **found.to_json(),
+        "seed": request.seed,
+        "data": dataset.name,
+        "devices": source,
+    }
+    path = cli.write(out / config.name / "cosim.json", cli.json_text(record))
+    if not request.infer and found.mismatch is None:
         again = _cosimulate_update(unit, dataset, logit_scale, shown, out)
         record["compared"] = dict(Counter(found.compared) + Counter(again.compared))
         record["mismatches"], record["mismatch"] = again.mismatches, again.mismatch
         record["update"] = asdict(again)
-        cli.write(path, json.dumps(record, indent=1) + "\n")
-    result.set({**record, "seed": seed, "files": [path]}, _describe(record, path))
+        cli.write(path, cli.json_text(record))
+    result.set({**record, "files": [path]}, describe(record, path, trained=False))
     if record["mismatch"] is not None:
-        raise cli.FailureError(record["mismatch"]["text"])
+        result.fail(record["mismatch"]["text"])
 
 
 def _devices(
@@ -198,16 +189,3 @@ def _cosimulate_update(
     cli.say(f"co-simulating an update of {int(enables.sum())} devices in {len(commands)} rows")
     again = Images(shown.images[:AFTER_UPDATE], shown.labels[:AFTER_UPDATE])
     return cosimulate(unit, [commands, again], out_dir=out, on_message=cli.say)
-
-
-def _describe(record: dict[str, Any], path: Path) -> str:
-    compared = ", ".join(f"{count} {name}" for name, count in record["compared"].items())
-    cycles = record["cycles_per_image"]
-    phases = ", ".join(f"{name} {mean:.1f}" for name, mean in cycles["by_phase"].items())
-    return (
-        f"{record['config']}: {record['images']} images, {record['mismatches']} mismatches "
-        f"({record['simulator']})\ndevices: {record['devices']}\ncompared: {compared}\n"
-        f"cycles an image: mean {cycles['mean']:.1f} ({phases})\n"
-        f"{100 * record['accuracy']:.2f} % classified correctly; "
-        f"{record['images_per_second']:.1f} images/s\nwrote {path}"
-    )

@@ -1,26 +1,19 @@
 """``mixbar infer`` for a convolutional network: test accuracy of a saved run, later."""
 
 import copy
-import json
 from pathlib import Path
 
 import numpy as np
 
 from model import datasets
-from model.checkpoint import (
-    CheckpointError,
-    CheckpointMismatchError,
-    check_config,
-    read_checkpoint,
-)
+from model.checkpoint import check_config, read_checkpoint
 from model.cnn.config import CnnConfig
 from model.cnn.cycles import image_cycles, images_per_second
 from model.cnn.inputs import adapt
 from model.cnn.training import load_unit
-from scripts import cli
+from scripts import cli, runs
 from scripts.cnn.train import select
 from scripts.infer import parse_duration
-from scripts.train import CHECKPOINT_FILE
 
 __all__ = ["infer"]
 
@@ -28,6 +21,7 @@ __all__ = ["infer"]
 def infer(
     settings: CnnConfig,
     *,
+    given: str,
     after: str,
     compensate: bool,
     stuck: float,
@@ -42,6 +36,7 @@ def infer(
     """Reads the arrays of a saved run, lets devices fail and lie if asked, and classifies.
 
     Each time starts from the arrays as they were saved; ``seed`` is that of failure and retention.
+    ``given``: CONFIG as the user gave it; the other parameters are the verb's options.
 
     Raises
     ------
@@ -53,18 +48,10 @@ def infer(
             f"--compensate is for devices that drift together; those of {settings.name} spread."
         )
     config = select(settings, mode, replicas)
-    path = out / config.name / CHECKPOINT_FILE if run is None else run
-    try:
+    path = out / config.name / runs.CHECKPOINT_FILE if run is None else run
+    with runs.reading(path, f"'mixbar train {given}' with the same options"):
         check_config(read_checkpoint(path), config)
         config, saved, header = load_unit(path)
-    except CheckpointMismatchError as error:
-        raise cli.RequestError(str(error)) from None
-    except CheckpointError as error:
-        if path.exists():
-            raise
-        raise cli.RequestError(
-            f"{str(error).rstrip('.')}: run 'mixbar train' with the same options first."
-        ) from None
     dataset = adapt(config, datasets.load(str(header["dataset"]) if data is None else data))
     points = []
     for seconds in sorted({0.0, *(parse_duration(text) for text in after.split(","))}):
@@ -96,9 +83,7 @@ def infer(
         "unit_images_per_second": images_per_second(config),
         "points": points,
     }
-    file = cli.write(
-        out / config.name / "infer.json", json.dumps(record, allow_nan=False, indent=1) + "\n"
-    )
+    file = cli.write(out / config.name / "infer.json", cli.json_text(record))
     lines = [
         f"{point['seconds_after_training']:>12g} s  {100 * point['test_accuracy']:6.2f} %"
         for point in points

@@ -1,23 +1,15 @@
 """``mixbar train`` for a convolutional network: FP32, 15 levels, transfer, hybrid training."""
 
 import dataclasses
-import json
-import signal
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import (
-    CheckpointError,
-    CheckpointMismatchError,
-    check_config,
-    read_checkpoint,
-)
+from model.checkpoint import CheckpointError
 from model.cnn.config import CnnConfig
 from model.cnn.modes import Mode, in_mode, with_replicas
 from model.cnn.training import Stage, Training
 from model.datasets import Dataset
-from scripts import cli
-from scripts.train import CHECKPOINT_FILE, stop_requests
+from scripts import cli, runs
 
 __all__ = ["STAGES", "select", "train"]
 
@@ -67,44 +59,37 @@ def train(
     which it would only compute again; not with ``--fresh``.
     """
     config = select(settings, mode, replicas)
-    donor = out / select(settings, mode, None).name / CHECKPOINT_FILE
+    donor = out / select(settings, mode, None).name / runs.CHECKPOINT_FILE
     if epochs is not None:
         config = dataclasses.replace(
             config, training=dataclasses.replace(config.training, epochs=epochs)
         )
     training = Training(config, dataset, seed=seed, write_seed=write_seed)
-    path = out / config.name / CHECKPOINT_FILE
-    if not _restore(training, path, resume) and resume is not False:
+    path = out / config.name / runs.CHECKPOINT_FILE
+    goes_on = runs.restore(
+        training,
+        path,
+        resume,
+        is_finished=lambda header: header.get("stage") == Stage.DONE,
+        position=lambda: f"at the stage {training.stage.value}",
+    )
+    if not goes_on and resume is not False:
         _borrow(training, donor)
-    _train(training, path)
+    runs.train(
+        training,
+        path,
+        total=config.training.epochs + config.training.hybrid_iterations,
+        done=lambda: training.epoch + training.iteration,
+        title=lambda: training.stage.value,
+        line=lambda: _progress_line(training),
+        stops_anywhere=False,
+    )
     summary = _summary(training)
-    file = out / config.name / "training.json"
-    cli.write(file, json.dumps(summary, allow_nan=False, indent=1) + "\n")
+    file = cli.write(out / config.name / "training.json", cli.json_text(summary))
     result.set(
         {**summary, "checkpoint": path, "files": [path, file]},
         "\n".join([*_lines(summary), f"wrote {path}", f"wrote {file}"]),
     )
-
-
-def _restore(training: Training, path: Path, resume: bool | None) -> bool:
-    """Goes on with the saved run if ``--resume`` and ``--fresh`` let it; whether it does."""
-    if resume is False or (resume is None and not path.exists()):
-        return False
-    advice = "--fresh starts over, --out DIR keeps both"
-    try:
-        if resume is None:
-            # A finished run of this configuration is a result, to be replaced by a new one.
-            saved = read_checkpoint(path)
-            check_config(saved, training.config)
-            if saved.header.get("stage") == Stage.DONE:
-                return False
-        training.restore(path)
-    except CheckpointMismatchError as error:
-        raise cli.RequestError(f"{str(error).rstrip('.')}: {advice}.") from None
-    except ValueError as error:
-        raise cli.FailureError(f"{str(error).rstrip('.')}: {advice}.") from None
-    cli.say(f"{path}: going on at the stage {training.stage.value}")
-    return True
 
 
 def _borrow(training: Training, donor: Path) -> None:
@@ -114,31 +99,6 @@ def _borrow(training: Training, donor: Path) -> None:
     except CheckpointError:
         return
     cli.say(f"FP32 weights from {donor}, {training.epoch} epochs")
-
-
-def _train(training: Training, path: Path) -> None:
-    """Trains to the end, saving where it is worth it; a stop request saves and ends."""
-    settings = training.config.training
-    total = settings.epochs + settings.hybrid_iterations
-    with (
-        stop_requests() as stopped,
-        cli.progress(total, f"training {training.config.name}") as advance,
-    ):
-        before = 0
-        for worth_saving in training.run():
-            done = training.epoch + training.iteration
-            advance(done - before, training.stage.value)
-            before = done
-            if not worth_saving:
-                continue
-            training.save(path)
-            cli.say(_progress_line(training))
-            number = stopped()
-            if number is not None and not training.finished:
-                cli.say(f"wrote {path}: the same command goes on with it")
-                if number == signal.SIGTERM:
-                    raise SystemExit(128 + number)
-                raise KeyboardInterrupt
 
 
 def _progress_line(training: Training) -> str:

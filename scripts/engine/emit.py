@@ -1,30 +1,24 @@
 """``mixbar emit`` for a training engine."""
 
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model.engine.config import EngineConfig
 from scripts import cli
+from scripts.emit import write_verilog
+
+if TYPE_CHECKING:
+    from hw.verilog import EmittedVerilog
 
 __all__ = ["emit"]
 
 
 def emit(settings: EngineConfig, *, out: Path, result: cli.Result) -> None:
     """Writes the engine's Verilog."""
-    start = time.perf_counter()
-    with cli.staged(out) as stage:
+
+    def convert(stage: Path) -> "tuple[EmittedVerilog, None]":
         from hw.engine import verilog
 
-        emitted = verilog.emit(settings, stage)
-        path = out / emitted.path.relative_to(stage)
-    seconds = time.perf_counter() - start
-    result.set(
-        {
-            "config": settings.name,
-            "top": emitted.top,
-            "files": [path],
-            "bytes": emitted.bytes,
-            "seconds": round(seconds, 3),
-        },
-        f"{settings.name}: module {emitted.top}, {emitted.bytes} bytes, {seconds:.1f} s\n{path}",
-    )
+        return verilog.emit(settings, stage), None
+
+    write_verilog(settings, convert, out, result)

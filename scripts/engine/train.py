@@ -1,14 +1,12 @@
 """``mixbar train`` for a training engine."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from model.datasets import Dataset
 from model.engine.config import EngineConfig
 from model.engine.training import EngineTraining, activity
-from model.settings import to_toml
-from scripts import cli
+from scripts import cli, runs
 
 __all__ = ["train"]
 
@@ -50,18 +48,13 @@ def train(
         "cycles_per_image": last.cycles_per_image,
         "curve": [asdict(point) for point in run.curve],
     }
-    record = {
-        "config": settings.name,
-        "images": images,
-        "counters": counters,
-        "source": f"model, {run.epochs} epochs of {dataset.name}, seed {seed}",
-        "test_accuracy": last.test_accuracy,
-        "toml": to_toml(settings),
-    }
-    files = [
-        cli.write(out / settings.name / name, json.dumps(content, indent=1) + "\n")
-        for name, content in (("training.json", summary), ("activity.json", record))
-    ]
+    files = runs.write_files(
+        settings,
+        summary,
+        counters,
+        out,
+        source=f"model, {run.epochs} epochs of {dataset.name}, seed {seed}",
+    )
     result.set(
         {**summary, "files": files},
         "\n".join(

@@ -1,19 +1,17 @@
 """``mixbar infer`` for an in-situ learning system: test accuracy of a saved run."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from model import datasets
-from model.checkpoint import CheckpointError, CheckpointMismatchError, check_config, read_checkpoint
+from model.checkpoint import check_config, read_checkpoint
 from model.in_situ.arrays import new_arrays
 from model.in_situ.config import InSituConfig
 from model.in_situ.inputs import adapt
 from model.in_situ.training import evaluate, load_arrays
-from scripts import cli
+from scripts import cli, runs
 from scripts.infer import parse_duration
-from scripts.train import CHECKPOINT_FILE
 
 __all__ = ["infer"]
 
@@ -21,6 +19,7 @@ __all__ = ["infer"]
 def infer(
     settings: InSituConfig,
     *,
+    given: str,
     after: str,
     compensate: bool,
     stuck: float,
@@ -32,6 +31,8 @@ def infer(
 ) -> None:
     """Reads the arrays of a saved run, lets devices fail if asked, and classifies the test images.
 
+    ``given``: CONFIG as the user gave it; the other parameters are the verb's options.
+
     Raises
     ------
     RequestError
@@ -42,22 +43,15 @@ def infer(
             "--after and --compensate need devices that drift; the ones of "
             f"{settings.name} are taken as they were written."
         )
-    path = out / settings.name / CHECKPOINT_FILE if run is None else run
+    path = out / settings.name / runs.CHECKPOINT_FILE if run is None else run
     arrays = new_arrays(settings, 0)
-    try:
+    with runs.reading(path, f"'mixbar train {given}'"):
         checkpoint = read_checkpoint(path)
         check_config(checkpoint, settings)
         load_arrays(checkpoint, arrays)
-        name, run_seed = str(checkpoint.header["dataset"]), int(checkpoint.header["seed"])
-        images = int(checkpoint.header["done"])
-    except CheckpointMismatchError as error:
-        raise cli.RequestError(str(error)) from None
-    except CheckpointError as error:
-        if path.exists():
-            raise
-        raise cli.RequestError(
-            f"{str(error).rstrip('.')}: run 'mixbar train {settings.name}' first."
-        ) from None
+    header = checkpoint.header
+    try:
+        name, run_seed, images = str(header["dataset"]), int(header["seed"]), int(header["done"])
     except (KeyError, TypeError, ValueError):
         raise cli.FailureError(f"The checkpoint {path} has an incomplete header.") from None
     dataset = adapt(settings, datasets.load(name if data is None else data))
@@ -82,8 +76,7 @@ def infer(
         "test_accuracy": accuracy,
         "accuracy_loss": before - accuracy,
     }
-    text = json.dumps(record, allow_nan=False, indent=1, default=str) + "\n"
-    file = cli.write(out / settings.name / "infer.json", text)
+    file = cli.write(out / settings.name / "infer.json", cli.json_text(record))
     line = f"{settings.name}, seed {run_seed} after {images} images: {100 * accuracy:.2f} %"
     if failed:
         line += f" with {failed} more devices stuck, {100 * before:.2f} % before"

@@ -131,7 +131,7 @@ def sweep(
     with cli.staged(out) as stage:
         folder = stage / settings.name
         folder.mkdir()
-        text = json.dumps(summary, allow_nan=False, indent=1) + "\n"
+        text = cli.json_text(summary)
         (folder / "sweep.json").write_text(text, encoding="utf-8")
         _plot(settings, summary["points"], folder / "sweep.png")
     files = [record, *(out / settings.name / name for name in ("sweep.json", "sweep.png"))]

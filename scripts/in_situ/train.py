@@ -1,18 +1,14 @@
 """``mixbar train`` for an in-situ learning system."""
 
 import dataclasses
-import json
-import signal
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import CheckpointMismatchError, check_config, read_checkpoint
 from model.datasets import Dataset
 from model.in_situ.activity import Activity
 from model.in_situ.config import InSituConfig
 from model.in_situ.training import Point, Training, activity
-from scripts import cli
-from scripts.train import CHECKPOINT_FILE, stop_requests
+from scripts import cli, runs
 
 __all__ = ["train"]
 
@@ -38,11 +34,32 @@ def train(
         n_train = len(dataset.train_labels) - settings.training.held_out
         n_images = max(epochs * n_train // batch, 1) * batch
     training = Training(settings, dataset, seed=seed, images=n_images)
-    path = out / settings.name / CHECKPOINT_FILE
-    _restore(training, path, resume)
-    _train(training, path)
+    path = out / settings.name / runs.CHECKPOINT_FILE
+    title = f"training {settings.name}"
+    runs.restore(
+        training,
+        path,
+        resume,
+        is_finished=lambda header: header.get("done") == header.get("images"),
+        position=lambda: f"after {training.done} of {training.images} images",
+    )
+    runs.train(
+        training,
+        path,
+        total=training.images,
+        done=lambda: training.done,
+        title=lambda: title,
+        line=lambda: _line(training, training.curve[-1]),
+        prepare=lambda: cli.say(f"{title}: compiled in {training.warm_up():.1f} s"),
+    )
     summary = _summary(training)
-    files = _write(training, summary, out)
+    files = runs.write_files(
+        settings,
+        summary,
+        activity(training.unit.counters),
+        out,
+        plot=lambda path: _plot(training, path),
+    )
     result.set(
         {**summary, "checkpoint": path, "files": [path, *files]},
         "\n".join(
@@ -57,51 +74,6 @@ def train(
             ]
         ),
     )
-
-
-def _restore(training: Training, path: Path, resume: bool | None) -> None:
-    """Decides between the saved run and a new one, as ``--resume`` and ``--fresh`` say."""
-    if resume is False or (resume is None and not path.exists()):
-        return
-    advice = "--fresh starts over, --out DIR keeps both"
-    try:
-        if resume is None:
-            # A finished run of this configuration is a result, to be replaced by a new one.
-            saved = read_checkpoint(path)
-            check_config(saved, training.config)
-            if saved.header.get("done") == saved.header.get("images"):
-                return
-        training.restore(path)
-    except CheckpointMismatchError as error:
-        raise cli.RequestError(f"{str(error).rstrip('.')}: {advice}.") from None
-    except ValueError as error:
-        raise cli.FailureError(f"{str(error).rstrip('.')}: {advice}.") from None
-    cli.say(f"{path}: going on after {training.done} of {training.images} images")
-
-
-def _train(training: Training, path: Path) -> None:
-    """Trains to the end, saving at each point; a stop request saves and ends the process."""
-    title = f"training {training.config.name}"
-    with (
-        stop_requests() as stopped,
-        cli.progress(training.images, title, done=training.done) as advance,
-    ):
-        if not training.finished:
-            cli.say(f"{title}: compiled in {training.warm_up():.1f} s")
-        before = training.done
-        for point_complete in training.run():
-            advance(training.done - before)
-            before = training.done
-            if point_complete:
-                training.save(path)
-                cli.say(_line(training, training.curve[-1]))
-            number = stopped()
-            if number is not None and not training.finished:
-                training.save(path)
-                cli.say(f"wrote {path}: the same command goes on with it")
-                if number == signal.SIGTERM:
-                    raise SystemExit(128 + number)
-                raise KeyboardInterrupt
 
 
 def _line(training: Training, point: Point) -> str:
@@ -140,44 +112,12 @@ def _summary(training: Training) -> dict[str, Any]:
     }
 
 
-def _write(training: Training, summary: dict[str, Any], out: Path) -> list[Path]:
-    """Writes curve and counters; returns the files."""
-    name = training.config.name
-    record = {
-        "config": name,
-        "images": training.done,
-        "source": "model",
-        "test_accuracy": summary["test_accuracy"],
-        "train_accuracy": summary["train_accuracy"],
-        "counters": activity(training.unit.counters),
-    }
-    names = ["activity.json", "training.json", "training.png"]
-    with cli.staged(out) as stage:
-        folder = stage / name
-        folder.mkdir()
-        for file, content in zip(names, (record, summary), strict=False):
-            text = json.dumps(content, allow_nan=False, indent=1) + "\n"
-            (folder / file).write_text(text, encoding="utf-8")
-        _plot(training, folder / names[2])
-    return [out / name / file for file in names]
-
-
 def _plot(training: Training, path: Path) -> None:
     """The curve as a picture: accuracies above, devices written below."""
-    from matplotlib.figure import Figure
-
     images = [point.images for point in training.curve]
-    figure = Figure(figsize=(7, 6), dpi=120, layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    for label, field in (("test", "test_accuracy"), ("training", "train_accuracy")):
-        values = [100 * getattr(point, field) for point in training.curve]
-        above.plot(images, values, marker=".", label=f"{label}, last {values[-1]:.2f} %")
-    above.set_ylabel("accuracy, %")
-    above.set_title(f"{training.config.name}, seed {training.seed}: training curve")
-    above.legend(loc="lower right")
+    title = f"{training.config.name}, seed {training.seed}: training curve"
+    figure, _, below = runs.accuracy_figure(title, images, training.curve)
     below.plot(images, [point.set_devices_per_image for point in training.curve], marker=".")
     below.set_ylabel("devices written, an image")
     below.set_xlabel("training images")
-    for axes in (above, below):
-        axes.grid(visible=True, alpha=0.3)
     figure.savefig(path, metadata={"Software": None})

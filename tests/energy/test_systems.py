@@ -49,6 +49,25 @@ def test_li_training_by_hand():
     assert system.macs == systems.li().macs
 
 
+def test_li_training_memories():
+    """An update of 3 words reads gradients; a write phase of 5 reads and writes both memories."""
+    system = systems.li_training(
+        li_mlp, counters(images=1, gradient_words=3, gradient_lanes=7, gate_words=5)
+    )
+    lanes = li_mlp.update.lanes
+    counts = {
+        (term.action.block, term.action.action): (term.action.count, term.action.bits)
+        for term in system.terms
+        if term.action.component == "sram"
+    }
+    assert counts == {
+        ("gradient memory", "read"): (8 * lanes, 23),
+        ("gradient memory", "write"): (7 + 5 * lanes, 23),
+        ("gate memory", "read"): (5 * lanes, 32),
+        ("gate memory", "write"): (5 * lanes, 32),
+    }
+
+
 def test_li_training_needs_every_counter():
     with pytest.raises(EnergyError, match="lacks the counter images"):
         systems.li_training(li_mlp, counters())

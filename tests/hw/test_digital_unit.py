@@ -14,8 +14,9 @@ from model.activity import Activity
 from model.config import Config
 from model.configurations import tiny_mca
 from model.unit import settings
+from tests.hw.frame_sim import random_batch
 from tests.hw.unit_configs import UNITS, busy
-from tests.hw.unit_sim import Run, random_batch, run_unit
+from tests.hw.unit_sim import Run, run_unit
 
 N_IMAGES = 10
 """Enough for refresh to reach the second layer of `busy`."""

@@ -1,10 +1,6 @@
 """A training engine equals its integer model: outputs, counters, cycles and weights."""
 
-import importlib
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +18,7 @@ from model.engine.activity import EngineActivity
 from model.engine.config import EngineConfig
 from model.engine.training_engine import EngineState, new_weights
 from tests.hw.engine_sim import run_engine
-from tests.hw.test_mutations import Patch
+from tests.hw.mutation import faulty_component, gateware_modules
 
 CONFIGS = {
     "fixed32": tiny_fixed32,
@@ -117,26 +113,9 @@ FAULTS = [
 
 def faulty_engine(module: str, right: str, wrong: str) -> Any:
     """The class ``Engine`` of a gateware in which ``right`` reads ``wrong``."""
-    name = f"hw.engine.{module}"
-    spec = importlib.util.find_spec(name)
-    assert spec is not None
-    assert spec.origin is not None
-    source = Path(spec.origin).read_text(encoding="utf-8")
-    assert source.count(right) == 1, f"{right!r} is there {source.count(right)} times"
-    patch = Patch(name, source.replace(right, wrong), spec.origin)
-    kept = {key: value for key, value in sys.modules.items() if key.startswith("hw.engine")}
-    for key in kept:
-        del sys.modules[key]
-    sys.meta_path.insert(0, patch)
-    try:
-        engine = importlib.import_module("hw.engine.engine").Engine
-    finally:
-        sys.meta_path.remove(patch)
-        for key in [key for key in sys.modules if key.startswith("hw.engine")]:
-            del sys.modules[key]
-        sys.modules.update(kept)
-    assert patch.applied
-    return engine
+    return faulty_component(
+        "hw.engine", "engine", "Engine", module=module, right=right, wrong=wrong
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,6 +135,4 @@ def test_fault_is_caught(module: str, right: str, wrong: str, config: EngineConf
 
 
 def test_faults_in_every_module() -> None:
-    folder = Path(str(importlib.util.find_spec("hw.engine").submodule_search_locations[0]))  # type: ignore
-    modules = {path.stem for path in folder.glob("*.py") if "def elaborate" in path.read_text()}
-    assert {fault[0] for fault in FAULTS} >= modules
+    assert {fault[0] for fault in FAULTS} >= gateware_modules("hw.engine")

@@ -9,43 +9,17 @@ within an update, so the forwarding between words of one address never acts, and
 with zeros by the host.
 """
 
-import importlib
-import importlib.util
 import re
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from cocotb_tests.checker import Mismatch
 from model.unit import settings
+from tests.hw.frame_sim import BrokenContract, Hang, random_batch
+from tests.hw.mutation import Fault, faulty_component, gateware_modules
 from tests.hw.unit_configs import busy
-from tests.hw.unit_sim import BrokenContract, Hang, Run, random_batch, run_unit
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A change of one module of ``hw``."""
-
-    what: str
-    module: str
-    right: str
-    """Source text as it is, found once in the module."""
-    wrong: str
-    """What stands there instead."""
-    found: str
-    """Pattern of the message that the check ends with."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.module}-{self.what}".replace(" ", "_")
-
+from tests.hw.unit_sim import Run, run_unit
 
 BATCHES = (
     random_batch(busy, 8, seed=3),
@@ -96,6 +70,13 @@ FAULTS = (
         "self.scale_policy.eq(registers.scale_policy)",
         "self.scale_policy.eq(~registers.scale_policy)",
         r"quantiser|transactions",
+    ),
+    Fault(
+        "status of training lost",
+        "host_interface",
+        "results.trained.eq(self.commit_trained)",
+        "results.trained.eq(0)",
+        r"result, trained",
     ),
     Fault(
         "time-out while nothing is late",
@@ -476,48 +457,11 @@ FAULTS = (
 )
 
 
-class Patch(MetaPathFinder, Loader):
-    """Imports one module from another source text."""
-
-    def __init__(self, module: str, source: str, origin: str) -> None:
-        self.module, self.source, self.origin = module, source, origin
-        self.applied = False
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if name != self.module:
-            return None
-        return importlib.util.spec_from_loader(name, self, origin=self.origin)
-
-    def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self.source, self.origin, "exec"), module.__dict__)
-        self.applied = True
-
-
 def faulty_unit(module: str, right: str, wrong: str) -> Any:
     """The class ``DigitalUnit`` of a gateware in which ``right`` reads ``wrong``."""
-    name = f"hw.{module}"
-    spec = importlib.util.find_spec(name)
-    assert spec is not None
-    assert spec.origin is not None
-    source = Path(spec.origin).read_text(encoding="utf-8")
-    assert source.count(right) == 1, f"{right!r} is there {source.count(right)} times"
-    patch = Patch(name, source.replace(right, wrong), spec.origin)
-
-    kept = {key: value for key, value in sys.modules.items() if key.split(".")[0] == "hw"}
-    for key in kept:
-        del sys.modules[key]
-    sys.meta_path.insert(0, patch)
-    try:
-        unit = importlib.import_module("hw.digital_unit").DigitalUnit
-    finally:
-        sys.meta_path.remove(patch)
-        for key in [key for key in sys.modules if key.split(".")[0] == "hw"]:
-            del sys.modules[key]
-        sys.modules.update(kept)
-    assert patch.applied
-    return unit
+    return faulty_component(
+        "hw", "digital_unit", "DigitalUnit", module=module, right=right, wrong=wrong
+    )
 
 
 def run(unit: Any) -> Run:
@@ -540,6 +484,4 @@ def test_fault_is_caught(fault: Fault) -> None:
 
 def test_faults_in_every_block() -> None:
     """All modules with gateware, and those whose functions build some."""
-    hw = Path(importlib.util.find_spec("hw").submodule_search_locations[0])  # type: ignore
-    modules = {path.stem for path in hw.glob("*.py") if "def elaborate" in path.read_text()}
-    assert {fault.module for fault in FAULTS} >= modules
+    assert {fault.module for fault in FAULTS} >= gateware_modules("hw")

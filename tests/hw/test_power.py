@@ -113,7 +113,7 @@ def test_library() -> None:
     [
         ("library (x) { cell (a) { area", "ends within"),
         ("cell (a) { }", "one whole library"),
-        ("library (x) { nom_voltage : 1; }", "does not state its time_unit"),
+        ("library (x) { }", "does not state its nom_voltage"),
     ],
 )
 def test_wrong_library(text: str, message: str) -> None:

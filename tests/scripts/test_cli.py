@@ -61,6 +61,17 @@ def test_no_json_after_an_error(capfd):
     assert capfd.readouterr() == ("back\n", "mixbar: It broke.\n")
 
 
+@pytest.mark.parametrize(("as_json", "out"), [(False, "text\n"), (True, '{"a": 1}\n')])
+def test_result_of_a_failure(as_json, out, capfd):
+    def verb():
+        with cli.result(as_json) as result:
+            result.set({"a": 1}, "text")
+            result.fail("They differ.")
+
+    assert run(verb) == 1
+    assert capfd.readouterr() == (out, "mixbar: They differ.\n")
+
+
 class OwnError(Exception):
     """Stands for an error class of model, hw or energy."""
 

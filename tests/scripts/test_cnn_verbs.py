@@ -61,7 +61,7 @@ def test_train_and_infer(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         (("train", "mca_mlp", "--mode", "paper"), "--mode is no option of mca_mlp"),
         (("infer", "mca_mlp", "--replicas", "3"), "--replicas is no option of mca_mlp"),
         (("infer", "tiny_cnn", "--compensate"), "--compensate is for devices that drift together"),
-        (("infer", "tiny_cnn"), "run 'mixbar train' with the same options first"),
+        (("infer", "tiny_cnn"), "run 'mixbar train tiny_cnn' with the same options first"),
     ],
 )
 def test_refused(

@@ -89,7 +89,8 @@ def test_cosim_infers_test_images(asked, tmp_path):
 
 def test_mismatch_is_a_failure(asked, tmp_path, capsys):
     options = ["--images", 5, "--seed", 9, "--data", "mnist-sample", "--out", tmp_path]
-    assert mixbar("cosim", "tiny_in_situ", *options) == 1
-    assert (
-        "Replay: mixbar cosim tiny_in_situ --images 4 --seed 9 --waves" in capsys.readouterr().err
-    )
+    assert mixbar("cosim", "tiny_in_situ", *options, "--json") == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["mismatch"]["image"] == 3
+    replay = "mixbar cosim tiny_in_situ --images 4 --seed 9 --waves --data mnist-sample"
+    assert f"Image 3: wrong. Replay: {replay}\n" in err

@@ -56,10 +56,33 @@ def test_wrong_request(arguments, sentence, capsys):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["bench", "power", "report", "synth"])
+@pytest.mark.parametrize("config", ["tiny_cnn", "tiny_in_situ", "tiny_mixed4"])
+def test_verbs_of_one_kind(verb, config, tmp_path, capsys):
+    out = () if verb == "bench" else ("--out", str(tmp_path))
+    assert mixbar(verb, config, *out) == 2
+    kind = CONFIGURATIONS[config].system
+    assert capsys.readouterr() == (
+        "",
+        f"mixbar: 'mixbar {verb}' does not take {config}, a system of the kind {kind}: it is for "
+        "those of the kind mca alone.\n",
+    )
+
+
+@pytest.mark.parametrize("arguments", [("sweep", "tiny_mca"), ("infer", "tiny_mixed4")])
+def test_verbs_of_some_kinds(arguments, tmp_path, capsys):
+    assert mixbar(*arguments, "--out", str(tmp_path)) == 2
+    err = capsys.readouterr().err
+    assert f"'mixbar {arguments[0]}' does not take {arguments[1]}, a system of the kind" in err
+    assert err.count("\n") == 1
+
+
 def test_configs(capsys):
     assert mixbar("configs") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(CONFIGURATIONS)
+    assert [tuple(line.split()[:2]) for line in lines] == [
+        (name, config.system) for name, config in CONFIGURATIONS.items()
+    ]
 
 
 def test_configs_json(capsys):

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from hw.cnn.counters import counter_names
 from hw.cnn.inference_unit import InferenceUnit
-from hw.cnn.layouts import PulseKind, array_index
+from hw.cnn.layouts import array_index
+from hw.layouts import PulseKind
 from model.cnn.config import CnnConfig, ReplicaMode
 from model.cnn.cycles import image_cycles
 from model.cnn.inference_unit import InferenceUnit as Model

@@ -1,12 +1,8 @@
 """A deliberate fault in any block of the inference unit does not escape the whole unit's check; as
 :mod:`tests.hw.test_mutations`."""
 
-import importlib
-import importlib.util
 import re
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +16,7 @@ from model.cnn.config import (
 )
 from model.configurations import tiny_cnn
 from tests.hw.cnn.inference_sim import run_inference
-from tests.hw.test_mutations import Patch
-
-PACKAGE = "hw.cnn"
+from tests.hw.mutation import Fault, faulty_component, gateware_modules
 
 #: Several chunks, steps and tiles, an empty chunk, unequal bands, a partial window, a product of
 #: few cycles.
@@ -47,147 +41,135 @@ images = replace(bands, replicas=ReplicaConfig(n=2, mode=ReplicaMode.IMAGES))
 
 
 @dataclass(frozen=True)
-class Fault:
+class CnnFault(Fault):
     """A change of one module of ``hw.cnn``."""
 
-    what: str
-    module: str
-    right: str
-    """Source text as it is, found once in the module."""
-    wrong: str
-    """What stands there instead."""
-    found: str
-    """Pattern of the message that the check ends with."""
     config: Any = bands
     writes: int = 1
     """Rows that are written first; images follow only a few."""
 
-    @property
-    def name(self) -> str:
-        return f"{self.module}-{self.what}".replace(" ", "_")
-
 
 FAULTS = (
-    Fault(
+    CnnFault(
         "window from the left",
         "line_buffer",
         "window[ky][kx].eq(window[ky][kx + 1])",
         "window[ky][kx + 1].eq(window[ky][kx])",
         r"drive of array",
     ),
-    Fault(
+    CnnFault(
         "first stop a line early",
         "line_buffer",
         "m.d.sync += [lines_left.eq(kernel - 1), cols_left",
         "m.d.sync += [lines_left.eq(kernel - 2), cols_left",
         r"drive of array|still run",
     ),
-    Fault(
+    CnnFault(
         "band one line late",
         "feature_map",
         "next_number.eq(self.first_row * width)",
         "next_number.eq((self.first_row * width + width) % size)",
         r"drive of array|still run",
     ),
-    Fault(
+    CnnFault(
         "one map for both images",
         "feature_map",
         "Mux(self.bank, 0, size)",
         "Mux(self.bank, size, 0)",
         r"drive of array",
     ),
-    Fault(
+    CnnFault(
         "most significant bit first",
         "bit_serial_drivers",
         "driven.eq(value[0] & active)",
         "driven.eq(value[7] & active)",
         r"drive of array",
     ),
-    Fault(
+    CnnFault(
         "an idle phase between patches",
         "bit_serial_drivers",
         "self.i.ready.eq(~active | (self.held & self.last))",
         "self.i.ready.eq(~active)",
         r"cycles of layer",
     ),
-    Fault(
+    CnnFault(
         "sample-and-hold groups not swapped",
         "bit_serial_drivers",
         "self.hold.eq(~self.hold)",
         "self.hold.eq(self.hold)",
         r"not converted yet",
     ),
-    Fault(
+    CnnFault(
         "minus lines not sampled in their slot",
         "bit_serial_read_out",
         "self.slot == line[sign] % array.lines_per_adc",
         "self.slot == line[0] % array.lines_per_adc",
         r"drive of array|scores",
     ),
-    Fault(
+    CnnFault(
         "first tile only",
         "bit_serial_read_out",
         "for tile in range(tiles))",
         "for tile in range(1))",
         r"drive of array|scores",
     ),
-    Fault(
+    CnnFault(
         "sums run on",
         "bit_serial_read_out",
         "Mux(self.o.valid, 0, total)",
         "total",
         r"drive of array|scores",
     ),
-    Fault(
+    CnnFault(
         "shift dropped",
         "requantiser",
         "shift_2.eq(shift_1)",
         "shift_2.eq(0)",
         r"drive of array|scores",
     ),
-    Fault(
+    CnnFault(
         "no rectifier",
         "requantiser",
         "Mux(rounded < 0, 0, Mux(rounded > 255, 255, rounded[:8]))",
         "Mux(rounded > 255, 255, rounded[:8])",
         r"drive of array",
     ),
-    Fault(
+    CnnFault(
         "last pixel of a window only",
         "max_pool",
         "maximum[channel].eq(_larger(here[channel], value))",
         "maximum[channel].eq(value)",
         r"drive of array",
     ),
-    Fault(
+    CnnFault(
         "partial windows lost",
         "max_pool",
         "ends_window.eq(ends_row & ((window_row == pool - 1) | last_row))",
         "ends_window.eq(ends_row & (window_row == pool - 1))",
         r"still run",
     ),
-    Fault(
+    CnnFault(
         "second band first",
         "gather",
         "init=first, name=",
         "init=firsts[-1 - k], name=",
         r"drive of array|still run",
     ),
-    Fault(
+    CnnFault(
         "done a word early",
         "gather",
         "with m.If(words == height * width - 1):",
         "with m.If(words == height * width - 2):",
         r"drive of array|cycles of layer|scores",
     ),
-    Fault(
+    CnnFault(
         "parameters of any array",
         "convolution_layer",
         "self.i_parameters.valid & (self.i_parameters.p.array == index)",
         "self.i_parameters.valid",
         r"drive of array",
     ),
-    Fault(
+    CnnFault(
         "second replica never starts",
         "convolution_layer",
         "self.start & self.active[replica]",
@@ -195,14 +177,14 @@ FAULTS = (
         r"drive of array|still run",
         images,
     ),
-    Fault(
+    CnnFault(
         "pool without start",
         "convolver",
         "max_pool.start.eq(self.start)",
         "max_pool.start.eq(1)",
         r"still run|drive of array",
     ),
-    Fault(
+    CnnFault(
         "images stay on the first replica",
         "image_loader",
         "port.valid.eq(accept & (image == copy))",
@@ -210,35 +192,35 @@ FAULTS = (
         r"drive of array",
         images,
     ),
-    Fault(
+    CnnFault(
         "channels of the vector swapped",
         "fully_connected",
         "values = [value for word in words for value in word]",
         "values = [value for word in words for value in [*word][::-1]]",
         r"drive of array",
     ),
-    Fault(
+    CnnFault(
         "last of equal scores wins",
         "fully_connected",
         "better.eq((number == 0) | (ring[0] > largest))",
         "better.eq((number == 0) | (ring[0] < largest))",
         r"class of image",
     ),
-    Fault(
+    CnnFault(
         "verify range for products",
         "product",
         "self.array.range.eq(ReadRange.COMPUTE)",
         "self.array.range.eq(ReadRange.VERIFY)",
         r"more than one line",
     ),
-    Fault(
+    CnnFault(
         "bank not swapped",
         "sequencer",
         "self.bank.eq(bank ^ self.take)",
         "self.bank.eq(bank)",
         r"drive of array",
     ),
-    Fault(
+    CnnFault(
         "second image of a group forgotten",
         "sequencer",
         "with m.If(self.image + 1 == images):",
@@ -246,7 +228,7 @@ FAULTS = (
         r"still run",
         images,
     ),
-    Fault(
+    CnnFault(
         "margin one code too wide",
         "write_verify",
         "margin = self.config.margin_codes",
@@ -254,7 +236,7 @@ FAULTS = (
         r"write|devices",
         writes=10,
     ),
-    Fault(
+    CnnFault(
         "no RESET behind a SET",
         "write_verify",
         "(self.program.request.kind == PulseKind.SET) & to_reset.any()",
@@ -262,7 +244,7 @@ FAULTS = (
         r"write|devices",
         writes=10,
     ),
-    Fault(
+    CnnFault(
         "one pulse too many",
         "write_verify",
         "iterations == write.max_pulses + 1",
@@ -270,14 +252,14 @@ FAULTS = (
         r"write|devices",
         writes=10,
     ),
-    Fault(
+    CnnFault(
         "phases of the first array for all",
         "counters",
         'f"phases_{k}": self.phases[k]',
         'f"phases_{k}": self.phases[0]',
         r"counter of phases",
     ),
-    Fault(
+    CnnFault(
         "row read of the next step",
         "inference_unit",
         "array.step.eq(row.step)",
@@ -290,26 +272,9 @@ FAULTS = (
 
 def faulty_unit(module: str, right: str, wrong: str) -> Any:
     """The class ``InferenceUnit`` of a gateware in which ``right`` reads ``wrong``."""
-    name = f"{PACKAGE}.{module}"
-    spec = importlib.util.find_spec(name)
-    assert spec is not None
-    assert spec.origin is not None
-    source = Path(spec.origin).read_text(encoding="utf-8")
-    assert source.count(right) == 1, f"{right!r} is there {source.count(right)} times"
-    patch = Patch(name, source.replace(right, wrong), spec.origin)
-    kept = {key: value for key, value in sys.modules.items() if key.startswith(PACKAGE)}
-    for key in kept:
-        del sys.modules[key]
-    sys.meta_path.insert(0, patch)
-    try:
-        unit = importlib.import_module(f"{PACKAGE}.inference_unit").InferenceUnit
-    finally:
-        sys.meta_path.remove(patch)
-        for key in [key for key in sys.modules if key.startswith(PACKAGE)]:
-            del sys.modules[key]
-        sys.modules.update(kept)
-    assert patch.applied
-    return unit
+    return faulty_component(
+        "hw.cnn", "inference_unit", "InferenceUnit", module=module, right=right, wrong=wrong
+    )
 
 
 def run(unit: Any, config: Any, writes: int = 1) -> None:
@@ -327,7 +292,7 @@ def test_without_fault(config: Any, writes: int) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_fault_is_caught(fault: Fault) -> None:
+def test_fault_is_caught(fault: CnnFault) -> None:
     unit = faulty_unit(fault.module, fault.right, fault.wrong)
     with pytest.raises((AssertionError, IndexError)) as caught:
         run(unit, fault.config, fault.writes)
@@ -336,6 +301,4 @@ def test_fault_is_caught(fault: Fault) -> None:
 
 def test_faults_in_every_block() -> None:
     """All modules with gateware."""
-    folder = Path(importlib.util.find_spec(PACKAGE).submodule_search_locations[0])  # type: ignore
-    modules = {path.stem for path in folder.glob("*.py") if "def elaborate" in path.read_text()}
-    assert {fault.module for fault in FAULTS} >= modules
+    assert {fault.module for fault in FAULTS} >= gateware_modules("hw.cnn")

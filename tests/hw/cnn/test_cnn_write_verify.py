@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw.cnn.layouts import PulseKind
 from hw.cnn.write_verify import WriteVerify
+from hw.layouts import PulseKind
 from model.cnn.config import CnnConfig
 from model.cnn.cycles import write_cycles
 from model.cnn.write_verify import Decision, write_row

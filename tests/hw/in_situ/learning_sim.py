@@ -11,24 +11,30 @@ from itertools import cycle
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import ClockDomain, Module, Value
-from amaranth.sim import Simulator
+import numpy.typing as npt
+from amaranth.hdl import Value
 
 from cocotb_tests.boundary import BACKWARD, FORWARD
-from cocotb_tests.checker import Mismatch
 from cocotb_tests.in_situ.checker import Checker, Observation, Pulse, Transaction
 from cocotb_tests.in_situ.unit_bench import read_pulse
 from cocotb_tests.in_situ.unit_probes import LearningProbes
-from cocotb_tests.signals import pack
 from hw.in_situ.learning_unit import LearningUnit
 from hw.in_situ.registers import register_table
-from model.frames import parse_result
 from model.in_situ.activity import PHASES, Activity
 from model.in_situ.arrays import new_arrays
 from model.in_situ.config import InSituConfig
-from model.in_situ.pulse_scheduler import RESET
+from model.in_situ.pulse_scheduler import SET
 from model.in_situ.unit import DECAY, RATE
-from tests.hw.unit_sim import Batch, BrokenContract, Hang, Host, records_of
+from tests.hw.frame_sim import (
+    ArrayPort,
+    Batch,
+    BrokenContract,
+    FrameSim,
+    Hang,
+    Host,
+    PulsePort,
+    records_of,
+)
 
 __all__ = ["run_learning"]
 
@@ -77,82 +83,56 @@ def run_learning(
     BrokenContract
         The unit used arrays or buses in a way that is not allowed.
     """
-    return _LearningSim(config, unit(config), seed, max_cycles, busy).run(batches, idle, stall)
+    sim = _LearningSim(config, unit(config), seed, max_cycles, busy)
+    sim.simulate(batches, idle, stall)
+    return sim.checker
 
 
-class _Array:
-    """The compute side of one layer's array; :meth:`step` once a cycle with what was on the
-    wires in it."""
+class _Array(ArrayPort):
+    """Computes products; direction and drive must hold while one is computed."""
 
     def __init__(self, config: InSituConfig, layer: int, port: Any, model: Any) -> None:
-        self.config, self.layer, self.model = config, layer, model
-        self.inputs = [
-            Value.cast(getattr(port, name))
-            for name in ("start", "direction", "row_drive", "col_drive")
-        ]
-        self.wires = {FORWARD: Value.cast(port.col_codes), BACKWARD: Value.cast(port.row_codes)}
-        self.remaining, self.direction, self.held, self.answer = 0, FORWARD, 0, 0
+        super().__init__(
+            layer,
+            port,
+            config.converter.adc_bits,
+            ("start", "direction", "row_drive", "col_drive"),
+        )
+        self.model, self.cycles = model, config.array.mvm_cycles
+        self.n_lines = (config.network.n_inputs(layer), config.network.n_cols(layer))
+        self.held = 0
 
     def step(self, ctx: Any, values: Sequence[int]) -> Transaction | None:
         """Returns the product that began in this cycle, if one did."""
         start, direction, *drives = values
-        drive = drives[int(direction == BACKWARD)]
+        drive = drives[direction == BACKWARD]
         if start:
             return self._begin(ctx, direction, drive)
         if self.remaining:
             if direction != self.direction or drive != self.held:
                 raise BrokenContract(f"Array {self.layer}: a drive changed while it computes.")
-            self.remaining -= 1
-            if self.remaining == 0:
-                ctx.set(self.wires[self.direction], self.answer)
+            self.proceed(ctx)
         return None
 
     def _begin(self, ctx: Any, direction: int, drive: int) -> Transaction:
-        if self.remaining:
-            raise BrokenContract(f"Array {self.layer}: a start while it computes.")
-        network, bits = self.config.network, self.config.converter.adc_bits
+        self.check_idle()
         forward = direction == FORWARD
-        n_lines = network.n_inputs(self.layer) if forward else network.n_cols(self.layer)
-        values = np.frombuffer(drive.to_bytes(n_lines, "little"), np.uint8)
+        values = np.frombuffer(drive.to_bytes(self.n_lines[not forward], "little"), np.uint8)
         codes = self.model.forward(values) if forward else self.model.backward(values)
-        for wires in self.wires.values():
-            ctx.set(wires, -1)
-        self.answer = pack(codes, bits)
-        ctx.set(self.wires[direction], ~self.answer)
-        self.direction, self.held = direction, drive
-        self.remaining = self.config.array.mvm_cycles - 1
-        if self.remaining == 0:
-            ctx.set(self.wires[direction], self.answer)
+        self.held = drive
+        self.begin(ctx, direction, codes, self.cycles)
         return Transaction(self.layer, direction, values, codes)
 
 
-class _Programmer:
-    """The programming side of all arrays: applies pulses, watches widths, gaps and stability."""
+class _Programmer(PulsePort):
+    """Row-parallel pulses."""
 
     def __init__(self, config: InSituConfig, port: Any, arrays: Sequence[Any]) -> None:
-        self.config, self.arrays = config, arrays
-        self.inputs = [Value.cast(port.pulse), Value.cast(port.request)]
-        self.request, self.high, self.low = 0, 0, config.pulse.gap_cycles
-        self.pulse: Pulse | None = None
+        super().__init__(config, port)
+        self.arrays = arrays
 
-    def step(self, values: Sequence[int]) -> Pulse | None:
-        """Returns the pulse that began in this cycle, if one did."""
-        high, request = values
-        if not high:
-            if self.pulse is not None:
-                self._check_width(self.pulse)
-            self.pulse, self.high, self.low = None, 0, self.low + 1
-            return None
-        self.high += 1
-        if self.high > 1:
-            if request != self.request:
-                raise BrokenContract("A request changed during its pulse.")
-            return None
-        if self.low < self.config.pulse.gap_cycles:
-            raise BrokenContract(f"A gap of {self.low} cycles between pulses.")
-        self.request, self.low = request, 0
-        self.pulse = pulse = read_pulse(self.config, request)
-        network = self.config.network
+    def begin(self, request: int) -> Pulse:
+        pulse, network = read_pulse(self.config, request), self.config.network
         if pulse.layer >= network.n_layers or pulse.row >= network.n_rows(pulse.layer):
             raise BrokenContract(f"A pulse on row {pulse.row} of layer {pulse.layer}.")
         n_cols = network.n_cols(pulse.layer)
@@ -161,109 +141,51 @@ class _Programmer:
         self.arrays[pulse.layer].program(pulse.row, pulse.kind, pulse.gates[:n_cols])
         return pulse
 
-    def _check_width(self, pulse: Pulse) -> None:
-        timing = self.config.pulse
-        expected = timing.reset_cycles if pulse.kind == RESET else timing.set_cycles
-        if self.high != expected:
-            raise BrokenContract(f"A pulse of {self.high} cycles, not {expected}.")
+    def is_set(self, pulse: Pulse) -> bool:
+        return pulse.kind == SET
 
 
-class _LearningSim:
-    """One simulation: host, arrays and observer around a unit."""
+class _LearningSim(FrameSim):
+    """The simulation of a learning unit."""
+
+    checker: Checker
 
     def __init__(
         self, config: InSituConfig, unit: Any, seed: int, max_cycles: int, busy: str
     ) -> None:
-        self.config, self.unit, self.max_cycles, self.busy = config, unit, max_cycles, busy
+        host = Host(config, unit, register_table(config))
+        super().__init__(config, unit, Checker(config, seed, N_UPDATES), host)
+        self.max_cycles, self.busy = max_cycles, busy
         self.arrays = new_arrays(config, seed)
-        self.checker = Checker(config, seed, N_UPDATES)
         self.unpack = LearningProbes(config)
-        self.waiting: list[tuple[Any, int]] = []
         self.train = True
-        self.failure: Exception | None = None
-        self.finished = False
 
-    def run(self, batches: Sequence[Batch], idle: str, stall: str) -> Checker:
-        top = Module()
-        top.domains.sync = ClockDomain()
-        top.submodules.unit = self.unit
-        sim = Simulator(top)
-        sim.add_clock(1e-9)
-
-        async def host(ctx: Any) -> None:
-            await self._guard(self._host(ctx, batches, idle))
-
-        async def results(ctx: Any) -> None:
-            await self._guard(self._results(ctx, stall))
-
-        async def observer(ctx: Any) -> None:
-            await self._guard(self._observe(ctx))
-
-        sim.add_testbench(host, background=True)
-        sim.add_testbench(results, background=True)
-        sim.add_testbench(observer)
-        sim.run()
-        if self.failure is not None:
-            raise self.failure
-        return self.checker
-
-    async def _guard(self, body: Any) -> None:
-        # A failure ends the simulation at the next clock edge, with nothing left half run.
-        try:
-            await body
-        except (Mismatch, Hang, BrokenContract) as failure:
-            self.failure = self.failure or failure
-
-    async def _host(self, ctx: Any, batches: Sequence[Batch], idle: str) -> None:
-        host, offers = Host(self.config, self.unit, register_table(self.config)), cycle(idle)
+    async def configure(self, ctx: Any) -> None:
         registers = self.checker.unit.registers
-        await host.write(ctx, "RATE", int(registers[RATE]))
-        await host.write(ctx, "RATE_DECAY", int(registers[DECAY]))
-        for batch in batches:
-            self.train = batch.train
-            await host.write(ctx, "CONTROL", 1 | batch.train << 1)
-            pairs = list(zip(batch.images, batch.labels.tolist(), strict=True))
-            self.waiting += pairs
-            await host.send(ctx, pairs, offers)
-            while self.waiting:
-                await ctx.tick()
-        while self.checker.checked_results < self.checker.images:
-            await ctx.tick()
+        await self.host.write(ctx, "RATE", int(registers[RATE]))
+        await self.host.write(ctx, "RATE_DECAY", int(registers[DECAY]))
+
+    async def begin_batch(self, ctx: Any, batch: Batch) -> None:
+        self.train = batch.train
+
+    async def check_registers(self, ctx: Any) -> None:
+        host = self.host
         rate = await host.read(ctx, host.offsets["RATE_NOW"])
         counters = [await host.read_counter(ctx, f"COUNT_{activity.name}") for activity in Activity]
         if self.busy == "0":
             self.checker.check_registers(rate, counters)
-        errors = await host.read(ctx, host.offsets["ERRORS"])
-        if errors:
-            raise BrokenContract(f"The error register reads {errors:#x}.")
+
+    async def check_memories(self, ctx: Any) -> None:
+        depth = self.config.gradient_depth
         self.checker.check_memories(
-            self.unpack.gradients(self._rows(ctx, self.unit.gradient_memory)),
-            self.unpack.gates(self._rows(ctx, self.unit.gate_memory)),
+            self.unpack.gradients(self.rows_of(ctx, self.unit.gradient_memory, depth)),
+            self.unpack.gates(self.rows_of(ctx, self.unit.gate_memory, depth)),
         )
-        self.finished = True
 
-    def _rows(self, ctx: Any, memory: Any) -> Any:
-        data = memory.rows.data
-        rows = [Value.cast(data[k]) for k in range(self.config.gradient_depth)]
-        return records_of([ctx.get(row) for row in rows], len(rows[0]))
+    def check(self, image: npt.NDArray[np.uint8], label: int, seen: Observation) -> None:
+        self.checker.check(image, label, self.train, seen, with_cycles=self.busy == "0")
 
-    async def _results(self, ctx: Any, stall: str) -> None:
-        port, lanes, beats = self.unit.m_axis_result, self.config.update.lanes, []
-        tdata = Value.cast(port.tdata)
-        for accept in cycle(stall):
-            ctx.set(port.tready, accept == "1")
-            sampled = await ctx.tick().sample(port.tvalid, port.tready, port.tlast, tdata)
-            _, _, valid, ready, last, word = sampled
-            if not (valid and ready):
-                continue
-            beats.append(np.frombuffer(word.to_bytes(lanes, "little"), np.uint8))
-            if last:
-                if not self.checker.results:
-                    raise BrokenContract("A result without an image.")
-                self.checker.check_result(parse_result(np.array(beats), self.config))
-                beats = []
-
-    async def _observe(self, ctx: Any) -> None:
+    async def observe(self, ctx: Any) -> None:
         config, unit = self.config, self.unit
         arrays = [
             _Array(config, layer, getattr(unit, f"array_{layer}"), array)
@@ -353,8 +275,4 @@ class _LearningSim:
         ]
         seen.gradient_words, seen.gate_words = unpack.gradients(rows[0]), unpack.gates(rows[1])
         seen.cycles = cycles
-        if not self.waiting:
-            raise BrokenContract("An image that nobody sent.")
-        image, label = self.waiting[0]
-        self.checker.check(image, label, self.train, seen, with_cycles=self.busy == "0")
-        self.waiting.pop(0)
+        self.check_next(seen)

@@ -1,24 +1,18 @@
 """A deliberate fault in any block of the in-situ learning unit does not escape the whole unit's
 check; as :mod:`tests.hw.test_mutations`."""
 
-import importlib
-import importlib.util
 import re
-import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cocotb_tests.checker import Mismatch
 from model.in_situ.activity import Activity
+from tests.hw.frame_sim import BrokenContract, Hang, random_batch
 from tests.hw.in_situ.learning_configs import eager
 from tests.hw.in_situ.learning_sim import run_learning
-from tests.hw.test_mutations import Patch
-from tests.hw.unit_sim import BrokenContract, Hang, random_batch
-
-PACKAGE = "hw.in_situ"
+from tests.hw.mutation import Fault, faulty_component, gateware_modules
 
 hasty = replace(eager, update=replace(eager.update, batch=2))
 """A write phase every other image."""
@@ -29,24 +23,6 @@ BATCHES = (
     random_batch(hasty, 5, seed=3),
 )
 """Five write phases, of which a skipped image begins one, with an inference image in between."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A change of one module of ``hw.in_situ``."""
-
-    what: str
-    module: str
-    right: str
-    """Source text as it is, found once in the module."""
-    wrong: str
-    """What stands there instead."""
-    found: str
-    """Pattern of the message that the check ends with."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.module}-{self.what}".replace(" ", "_")
 
 
 FAULTS = (
@@ -238,11 +214,11 @@ FAULTS = (
         r"counters, gradient_lanes",
     ),
     Fault(
-        "status of training lost",
+        "decay of the rate lost",
         "host_interface",
-        "results.trained.eq(self.commit_trained)",
-        "results.trained.eq(0)",
-        r"result, trained",
+        "self.rate_decay.eq(registers.rate_decay)",
+        "self.rate_decay.eq(0)",
+        r"gate memory, words|learning rate",
     ),
     Fault(
         "label of the next image",
@@ -263,26 +239,9 @@ FAULTS = (
 
 def faulty_unit(module: str, right: str, wrong: str) -> Any:
     """The class ``LearningUnit`` of a gateware in which ``right`` reads ``wrong``."""
-    name = f"{PACKAGE}.{module}"
-    spec = importlib.util.find_spec(name)
-    assert spec is not None
-    assert spec.origin is not None
-    source = Path(spec.origin).read_text(encoding="utf-8")
-    assert source.count(right) == 1, f"{right!r} is there {source.count(right)} times"
-    patch = Patch(name, source.replace(right, wrong), spec.origin)
-    kept = {key: value for key, value in sys.modules.items() if key.startswith(PACKAGE)}
-    for key in kept:
-        del sys.modules[key]
-    sys.meta_path.insert(0, patch)
-    try:
-        unit = importlib.import_module(f"{PACKAGE}.learning_unit").LearningUnit
-    finally:
-        sys.meta_path.remove(patch)
-        for key in [key for key in sys.modules if key.startswith(PACKAGE)]:
-            del sys.modules[key]
-        sys.modules.update(kept)
-    assert patch.applied
-    return unit
+    return faulty_component(
+        "hw.in_situ", "learning_unit", "LearningUnit", module=module, right=right, wrong=wrong
+    )
 
 
 def test_without_fault() -> None:
@@ -303,6 +262,4 @@ def test_fault_is_caught(fault: Fault) -> None:
 
 def test_faults_in_every_block() -> None:
     """All modules with gateware, and those whose functions build some."""
-    folder = Path(importlib.util.find_spec(PACKAGE).submodule_search_locations[0])  # type: ignore
-    modules = {path.stem for path in folder.glob("*.py") if "def elaborate" in path.read_text()}
-    assert {fault.module for fault in FAULTS} >= modules
+    assert {fault.module for fault in FAULTS} >= gateware_modules("hw.in_situ")

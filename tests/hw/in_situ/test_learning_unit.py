@@ -13,9 +13,9 @@ from model.configurations import tiny_in_situ
 from model.in_situ.activity import Activity
 from model.in_situ.config import InSituConfig
 from model.in_situ.unit import COUNT, RATE
+from tests.hw.frame_sim import random_batch
 from tests.hw.in_situ.learning_configs import UNITS, eager
 from tests.hw.in_situ.learning_sim import run_learning
-from tests.hw.unit_sim import random_batch
 
 
 def count(checker: Checker, activity: Activity) -> int:

@@ -68,7 +68,7 @@ def test_train_and_infer(system, tmp_path, capsys):
     assert mixbar("infer", system, "--out", tmp_path, "--after", "1d") == 2
     assert "need devices that drift" in capsys.readouterr().err
     assert mixbar("infer", system, "--out", tmp_path / "none") == 2
-    assert "run 'mixbar train small' first" in capsys.readouterr().err
+    assert f"run 'mixbar train {system}' first" in capsys.readouterr().err
 
 
 def test_epochs(system, tmp_path, capsys):
