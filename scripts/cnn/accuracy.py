@@ -33,7 +33,7 @@ from model.settings import ConfigError
 from scripts import cli
 from scripts.cnn.train import STAGES
 
-__all__ = ["main", "table"]
+__all__ = ["accuracy_folder", "main", "software", "spread", "table"]
 
 RANDOMISED = 0.1
 """Share of the fully connected weights that are randomised. Source: Yao 2020."""
@@ -42,7 +42,12 @@ SUBSET, PASSES = 5500, 10
 """Images and passes with which randomised weights are tuned. Source: Yao 2020."""
 
 
-def _software(config: CnnConfig, dataset: Dataset, seed: int, folder: Path) -> Training:
+def accuracy_folder(config: CnnConfig, out: Path) -> Path:
+    """Where the runs of the table and their FP32 networks lie."""
+    return out / f"{config.name}_accuracy"
+
+
+def software(config: CnnConfig, dataset: Dataset, seed: int, folder: Path) -> Training:
     """A trained network, from its file or trained and saved epoch by epoch."""
     path = folder / f"{config.name}_network{seed}.npz"
     training = Training(config, dataset, seed=seed)
@@ -64,7 +69,7 @@ def _chain(
     folder: Path,
 ) -> dict[str, Any]:
     """One run with ``n`` replicas, from the FP32 network to the end."""
-    network = _software(in_mode(config, mode), dataset, seed, folder)
+    network = software(in_mode(config, mode), dataset, seed, folder)
     chosen = in_mode(with_replicas(config, n), mode)
     training = Training(chosen, dataset, seed=seed, write_seed=write)
     training.take_software(network)
@@ -86,7 +91,7 @@ def _repair(
     config: CnnConfig, dataset: Dataset, seed: int, write: int, folder: Path
 ) -> dict[str, Any]:
     """Randomises weights of a written network and tunes it on a few images."""
-    network = _software(config, dataset, seed, folder)
+    network = software(config, dataset, seed, folder)
     small = dataclasses.replace(
         config,
         training=dataclasses.replace(
@@ -126,7 +131,7 @@ def _runs(
             )
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
     """Mean, standard deviation, lowest, in percent, and of how many runs."""
     percent = [100 * value for value in values]
     mean = f"{statistics.fmean(percent):.2f}"
@@ -168,7 +173,7 @@ def table(records: dict[str, dict[str, Any]], replicas: int) -> str:
                 for stem, record in records.items()
                 if stem.startswith(start) and not skip
             ]
-            cells.append(_spread(column) if column else "-")
+            cells.append(spread(column) if column else "-")
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -189,7 +194,7 @@ def main(arguments: list[str]) -> None:
     if not isinstance(config, CnnConfig):
         raise cli.RequestError(f"{config.name} is no convolutional network.")
     dataset = datasets.load(options.data)
-    folder = options.out / f"{config.name}_accuracy"
+    folder = accuracy_folder(config, options.out)
     records: dict[str, dict[str, Any]] = {}
     runs = _runs(config, options.replicas, options.networks, options.writes, dataset, folder)
     for stem, work in runs:

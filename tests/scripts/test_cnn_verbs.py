@@ -1,13 +1,18 @@
 """train, infer and the accuracy table for a convolutional network."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from model import datasets
+from model.cnn.training import Training
+from model.configurations import yao_cnn
 from scripts import cli, mixbar
-from scripts.cnn import accuracy
+from scripts.cnn import accuracy, choices
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -74,8 +79,8 @@ def test_refused(
 
 
 def test_spread() -> None:
-    assert accuracy._spread([0.5]) == "50.00 (n = 1)"
-    assert accuracy._spread([0.5, 0.51, 0.52]) == "51.00 ± 1.00 (n = 3, lowest 50.00)"
+    assert accuracy.spread([0.5]) == "50.00 (n = 1)"
+    assert accuracy.spread([0.5, 0.51, 0.52]) == "51.00 ± 1.00 (n = 3, lowest 50.00)"
 
 
 def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -97,3 +102,31 @@ def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert (folder / "table.md").read_text() == text
     assert "| after hybrid training | 92.00 (n = 1) | 95.00 (n = 1) |" in text
     assert "| the same, tuned on 5,500 images | - | 94.00 (n = 1) |" in text
+
+
+def test_choices_see_no_test_image() -> None:
+    """Held-out images take the test images' place, and training leaves them out."""
+    dataset = datasets.load("mnist-sample")
+    config = replace(yao_cnn, training=replace(yao_cnn.training, held_out=100))
+    chosen = choices.held_out(config, dataset)
+    assert np.array_equal(chosen.test_images, dataset.train_images[-100:])
+    assert np.array_equal(chosen.test_labels, dataset.train_labels[-100:])
+    assert Training(config, chosen, seed=1).n_train == len(dataset.train_labels) - 100
+
+
+def test_choices(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A row a setting, from runs that are made once."""
+    with pytest.raises(cli.RequestError, match="holds no training images out"):
+        choices.main(["tiny_cnn", "--data", "mnist-sample", "--out", str(tmp_path)])
+    source = tmp_path / "small.toml"
+    source.write_text('extends = "tiny_cnn"\ntraining.held_out = 50\n')
+    arguments = [str(source), "--data", "mnist-sample", "--out", str(tmp_path)]
+    arguments += ["--networks", "1", "--writes", "1"]
+    choices.main(arguments)
+    text = capsys.readouterr().out
+    record = json.loads((tmp_path / "small_choices" / "network1_write1.json").read_text())
+    assert set(record) == {"noise", "clip", "best rate", "paper rate"}
+    assert list(record["noise"]) == ["0", "0.03", "0.06"]
+    assert f"| mse | {100 * record['clip']['mse']:.2f} (n = 1) |" in text
+    choices.main(arguments)
+    assert capsys.readouterr().out == text

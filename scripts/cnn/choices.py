@@ -1,0 +1,140 @@
+"""The settings of the two modes, chosen on held-out training images.
+
+    .venv/bin/python -m scripts.cnn.choices yao_cnn --networks 2 --writes 2
+
+The held-out images, the last ``training.held_out`` of the training set, take the place of the test
+set, so that no test image is looked at. Compared are the clip and the noise of FP32 training, after
+transfer, and the rate of hybrid training in either mode, after it. FP32 networks are files that
+:mod:`scripts.cnn.accuracy` shares, comparisons files in DIR/<configuration>_choices/; none is
+repeated. Prints tables and writes them to choices.md there.
+"""
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from model import datasets
+from model.cnn.config import ClipPolicy, CnnConfig
+from model.cnn.modes import Mode, in_mode
+from model.cnn.training import Training
+from model.datasets import Dataset
+from model.settings import ConfigError
+from scripts import cli
+from scripts.cnn.accuracy import accuracy_folder, software, spread
+
+__all__ = ["held_out", "main"]
+
+NOISES = (0.0, 0.03, 0.06)
+"""Noise of FP32 training that is compared."""
+
+RATES = (0.4, 0.6, 0.8, 1.0, 1.2, 1.6, 2.0)
+"""Rates of hybrid training, in uS, that are compared."""
+
+
+def held_out(config: CnnConfig, dataset: Dataset) -> Dataset:
+    """The same set with its held-out training images, never trained on, in place of the test
+    images."""
+    n = len(dataset.train_labels)
+    first = n - min(config.training.held_out, n // 10)
+    return replace(
+        dataset,
+        test_images=dataset.train_images[first:],
+        test_labels=dataset.train_labels[first:],
+    )
+
+
+def _transferred(config: CnnConfig, network: Training, dataset: Dataset, write: int) -> Training:
+    training = Training(config, dataset, seed=network.seed, write_seed=write)
+    training.take_software(network)
+    training.transfer()
+    return training
+
+
+def _rates(training: Training) -> Iterator[tuple[str, float]]:
+    """Accuracy after hybrid training at each rate, from the same written devices."""
+    for rate in RATES:
+        tuned = copy.deepcopy(training, {id(training.dataset): training.dataset})
+        settings = replace(training.config.training, hybrid_rate_us=rate)
+        tuned.config = tuned.unit.config = replace(training.config, training=settings)
+        for _ in tuned.run():
+            pass
+        yield f"{rate:g}", tuned.results["hybrid"]["test_accuracy"]
+
+
+def _compare(
+    config: CnnConfig, dataset: Dataset, seed: int, write: int, folder: Path
+) -> dict[str, dict[str, float]]:
+    """Accuracies by table and setting, of one network and one write seed."""
+    found: dict[str, dict[str, float]] = {"noise": {}, "clip": {}}
+    for noise in NOISES:
+        settings = replace(config.training, weight_noise=noise)
+        noisy = replace(config, training=settings)
+        if noise != config.training.weight_noise:
+            noisy = replace(noisy, name=f"{config.name}_noise{round(100 * noise)}")
+        network = software(noisy, dataset, seed, folder)
+        run = _transferred(noisy, network, dataset, write)
+        found["noise"][f"{noise:g}"] = run.results["transferred"]["test_accuracy"]
+        if noise == config.training.weight_noise:
+            found["best rate"] = dict(_rates(run))
+            for clip in ClipPolicy:
+                clipped = replace(config, quantisation=replace(config.quantisation, clip=clip))
+                run = _transferred(clipped, network, dataset, write)
+                found["clip"][clip.value] = run.results["transferred"]["test_accuracy"]
+    paper = in_mode(config, Mode.PAPER)
+    run = _transferred(paper, software(paper, dataset, seed, folder), dataset, write)
+    found["paper rate"] = {
+        "before": run.results["transferred"]["test_accuracy"],
+        **dict(_rates(run)),
+    }
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    """Makes the comparisons that are missing and prints their means."""
+    parser = argparse.ArgumentParser(
+        prog="choices", description="Settings compared on held-out training images."
+    )
+    parser.add_argument("config")
+    parser.add_argument("--networks", type=int, default=2)
+    parser.add_argument("--writes", type=int, default=2)
+    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--out", type=Path, default=cli.OUT)
+    options = parser.parse_args(arguments)
+    config = cli.load_config(options.config)
+    if not isinstance(config, CnnConfig):
+        raise cli.RequestError(f"{config.name} is no convolutional network.")
+    if not config.training.held_out:
+        raise cli.RequestError(f"{config.name} holds no training images out.")
+    dataset = held_out(config, datasets.load(options.data))
+    folder = options.out / f"{config.name}_choices"
+    records = []
+    for write in range(1, options.writes + 1):
+        for seed in range(1, options.networks + 1):
+            path = folder / f"network{seed}_write{write}.json"
+            if not path.exists():
+                shared = accuracy_folder(config, options.out)
+                cli.write(path, cli.json_text(_compare(config, dataset, seed, write, shared)))
+                cli.say(f"wrote {path}")
+            records.append(json.loads(path.read_text(encoding="utf-8")))
+    lines = [f"{len(dataset.test_labels)} held-out images:"]
+    for name in records[0]:
+        lines += ["", f"| {name} | accuracy, % |", "|---|---|"]
+        for setting in records[0][name]:
+            values = [record[name][setting] for record in records]
+            lines.append(f"| {setting} | {spread(values)} |")
+    text = "\n".join(lines)
+    cli.write(folder / "choices.md", text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (cli.RequestError, ConfigError, datasets.DatasetError) as error:
+        sentence, status = cli.describe(error)
+        cli.say(f"choices: {sentence}")
+        sys.exit(status)
