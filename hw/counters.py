@@ -1,5 +1,7 @@
 """Activity counters: what the unit did, for the host and for the energy estimator."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import (
     Array,
     Const,
@@ -19,13 +21,19 @@ from hw.sequencer import Phase
 from model.activity import Activity
 from model.config import Config
 
-__all__ = ["COUNTER_BITS", "Counters", "DriveMeter"]
+__all__ = ["COUNTER_BITS", "Counters", "DriveMeter", "ones"]
 
 PHASE_ORDER = (Phase.FORWARD, Phase.ERROR, Phase.BACKWARD, Phase.UPDATE)
 """The phases that count to an image, in the order of their counters."""
 
 COUNTER_BITS = 64
 """Width of every counter: none overflows in the life of a chip."""
+
+
+def ones(bits: Sequence[Value]) -> Value:
+    """How many bits are set, by a tree of additions: a row has hundreds of columns."""
+    half = len(bits) // 2
+    return ones(bits[:half]) + ones(bits[half:]) if half else bits[0]
 
 
 class DriveMeter(wiring.Component):

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from cocotb_tests.cnn.expected import ExpectedUnit
 from cocotb_tests.cnn.unit_probes import ArrayRecords, array_places
 from cocotb_tests.scoreboard import Mismatch
-from hw.cnn.counters import counter_names
 from hw.layouts import PulseKind
+from model.cnn.activity import activity_names, map_activity
 from model.cnn.config import CnnConfig, ReplicaMode
 from model.cnn.cycles import convolution_cycles, fully_connected_cycles, write_cycles
 from model.cnn.inference_unit import InferenceUnit
@@ -79,7 +79,7 @@ class CnnChecker:
         self.images = 0
         self.first = 0  # image of the stage under way
         self.writes = 0
-        self.activity = Counter[str]()  # what writes did since the last group of images
+        self.activity = Counter[str]()  # since the last group of images
         self.counters: npt.NDArray[np.int64] | None = None
         self.compared = dict.fromkeys(
             (
@@ -88,6 +88,7 @@ class CnnChecker:
                 "activations",
                 "classes",
                 "cycles",
+                "counters",
                 "pulses",
                 "written_rows",
             ),
@@ -169,6 +170,9 @@ class CnnChecker:
         scores = trace.layers[-1].accumulators[0]
         self._equal("result, scores", scores, seen.scores)
         self._equal("result, class", trace.label, seen.predicted, "classes")
+        maps = [self.unit.as_maps(image[None])]
+        maps += [layer.pooled[None] for layer in trace.layers[:-1]]
+        self.activity += map_activity(config, maps, own)
         self.images += 1
 
     def check_cycles(self, counters: npt.NDArray[np.int64], n_images: int) -> list[int]:
@@ -176,7 +180,7 @@ class CnnChecker:
 
         ``counters``: as they stood in the group's last cycle, before that was counted.
         """
-        names = counter_names(self.config)
+        names = activity_names(self.config)
         counters = counters.copy()
         counters[names.index(f"cycles_{self.config.n_conv}")] += 1
         before = self.counters if self.counters is not None else np.zeros_like(counters)
@@ -189,14 +193,10 @@ class CnnChecker:
         self._equal("cycles", expected, cycles, "cycles")
         activity, self.activity = self.activity, Counter()
         activity["images"] = n_images
-        group = range(self.images - n_images, self.images)
-        for index, (_, layer) in self.places.items():
-            patches = sum(self.patches_of(image).get(index, 0) for image in group)
-            activity[f"phases_{index}"] += patches * 8 * self.config.steps(layer)
         for name, got in zip(names, counters - before, strict=True):
             # The last image is counted with the group's last cycle.
             if not name.startswith("cycles"):
-                self._equal(f"counter {name}", activity[name] - (name == "images"), got)
+                self._equal(f"counter {name}", activity[name] - (name == "images"), got, "counters")
         self.counters[names.index("images")] += 1
         return [int(value) for value in cycles]
 
@@ -231,6 +231,7 @@ class CnnChecker:
             self._equal(f"{name}, mask beyond the lines", False, request["mask"][lines:].any())
             for key, value in place.items():
                 self._equal(f"{name}, {key} of a pulse", value, request[key])
+            self.activity[f"{kind.name.lower()}_devices"] += int(mask.sum())
             self.compared["pulses"] += 1
         for key, value in place.items():
             self._equal(f"{name}, {key} of the result", value, seen.result[key])
@@ -239,6 +240,7 @@ class CnnChecker:
         self._equal(f"{name}, cycles", WRITE_START + write_cycles(config, result), seen.cycles)
         self.activity["verify_reads"] += result.iterations
         self.activity[f"phases_{command.array}"] += result.iterations
+        self.activity[f"lines_{command.array}"] += result.iterations
         self.activity["set_pulses"] += result.set_pulses
         self.activity["reset_pulses"] += result.reset_pulses
         self.compared["cycles"] += 1

@@ -12,13 +12,10 @@ from cocotb_tests import probes as records
 from cocotb_tests.bench import Field, Instrument, Player, Probe
 from cocotb_tests.cnn.array_macro import macro
 from cocotb_tests.signals import unpack_signed, unpack_unsigned
-from hw.cnn.counters import counter_names
 from hw.cnn.image_loader import image_word_layout
 from hw.cnn.layouts import (
-    array_index,
     array_signature,
     feature_word_layout,
-    n_arrays,
     n_copies,
     pixel_layout,
     program_signature,
@@ -28,6 +25,7 @@ from hw.cnn.layouts import (
     write_result_layout,
 )
 from hw.counters import COUNTER_BITS
+from model.cnn.activity import activity_names
 from model.cnn.config import CnnConfig
 
 __all__ = ["ArrayRecords", "UnitProbes", "array_places", "instruments"]
@@ -36,11 +34,11 @@ __all__ = ["ArrayRecords", "UnitProbes", "array_places", "instruments"]
 def array_places(config: CnnConfig) -> dict[int, tuple[int, int]]:
     """Replica and layer of every array by its number; the last layer's has replica 0."""
     places = {
-        array_index(config, replica, layer): (replica, layer)
+        config.array_index(replica, layer): (replica, layer)
         for replica in range(config.replicas.n)
         for layer in range(config.n_conv)
     }
-    return places | {n_arrays(config) - 1: (0, config.n_conv)}
+    return places | {config.n_arrays - 1: (0, config.n_conv)}
 
 
 def _owner(config: CnnConfig, replica: int, layer: int) -> str:
@@ -108,7 +106,7 @@ def instruments(config: CnnConfig) -> list[Instrument]:
                 )
             )
     cycle = Field(expression="cycle", width=64)
-    counters = Field(expression="counters", width=COUNTER_BITS * len(counter_names(config)))
+    counters = Field(expression="counters", width=COUNTER_BITS * len(activity_names(config)))
     return [
         *found,
         Probe(

@@ -7,11 +7,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.cnn.convolver import Convolver
 from hw.cnn.gather import Gather
 from hw.cnn.layouts import (
-    array_index,
     array_signature,
     feature_word_layout,
     n_copies,
     parameter_layout,
+    product_events_layout,
 )
 from model.cnn.config import CnnConfig
 
@@ -50,6 +50,7 @@ class ConvolutionLayer(wiring.Component):
     done : ``Out(1)``
     i_parameters : ``In(stream)`` of :func:`hw.cnn.layouts.parameter_layout`
     array_0, ... : ``Out(array_signature(config, layer))``
+    events_0, ... : ``Out`` of :func:`hw.cnn.layouts.product_events_layout`
         Of each replica.
     """
 
@@ -71,6 +72,7 @@ class ConvolutionLayer(wiring.Component):
                 "i_parameters": In(stream.Signature(parameter_layout(config), always_ready=True)),
             }
             | {f"array_{replica}": Out(array_signature(config, layer)) for replica in self.replicas}
+            | {f"events_{replica}": Out(product_events_layout()) for replica in self.replicas}
             | ({} if layer else {"bank": In(1)})
         )
 
@@ -94,7 +96,7 @@ class ConvolutionLayer(wiring.Component):
                 replica = copy * per_copy + k
                 m.submodules[f"convolver_{replica}"] = convolver = Convolver(config, layer, band)
                 words = getattr(self, f"i_{copy}")
-                index = array_index(config, replica, layer)
+                index = config.array_index(replica, layer)
                 m.d.comb += [
                     convolver.i.valid.eq(words.valid),
                     convolver.i.p.eq(words.p),
@@ -106,6 +108,7 @@ class ConvolutionLayer(wiring.Component):
                 ]
                 connect(m, convolver.o, getattr(gather, f"i_{k}"))
                 connect(m, convolver.array, flipped(getattr(self, f"array_{replica}")))
+                m.d.comb += getattr(self, f"events_{replica}").eq(convolver.events)
                 if layer == 0:
                     m.d.comb += convolver.bank.eq(self.bank)
         return m

@@ -10,6 +10,7 @@ from hw.cnn.layouts import (
     feature_word_layout,
     parameter_layout,
     pixel_layout,
+    product_events_layout,
 )
 from hw.cnn.line_buffer import LineBuffer
 from hw.cnn.max_pool import MaxPool
@@ -55,6 +56,7 @@ class Convolver(wiring.Component):
         The band's pooled pixels in raster order.
     i_parameters : ``In(stream)`` of :func:`hw.cnn.layouts.parameter_layout`
     array : ``Out(array_signature(config, layer))``
+    events : ``Out`` of :func:`hw.cnn.layouts.product_events_layout`
     """
 
     FEED_LATENCY = FeatureMap.LATENCY  # from start to the transfer of the first pixel
@@ -71,6 +73,7 @@ class Convolver(wiring.Component):
                 "o": Out(stream.Signature(pixel_layout(config.outs(layer)))),
                 "i_parameters": In(stream.Signature(parameter_layout(config), always_ready=True)),
                 "array": Out(array_signature(config, layer)),
+                "events": Out(product_events_layout()),
             }
             | ({} if layer else {"bank": In(1)})
         )
@@ -111,6 +114,9 @@ class Convolver(wiring.Component):
             feature_map.start.eq(self.start),
             line_buffer.start.eq(self.start),
             max_pool.start.eq(self.start),
+            self.events.pixel.eq(feature_map.o.valid & feature_map.o.ready),
+            self.events.patch.eq(product.events.patch),
+            self.events.converted.eq(product.events.converted),
         ]
         if layer == 0:
             m.d.comb += feature_map.bank.eq(self.bank)

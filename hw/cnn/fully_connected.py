@@ -9,6 +9,7 @@ from hw.cnn.layouts import (
     feature_word_layout,
     n_copies,
     patch_layout,
+    product_events_layout,
     result_layout,
     sums_layout,
 )
@@ -136,6 +137,7 @@ class FullyConnected(wiring.Component):
     o : ``Out(stream)`` of :func:`hw.cnn.layouts.result_layout`
     done : ``Out(1)``
     array : ``Out(array_signature(config, n_conv))``
+    events : ``Out`` of :func:`hw.cnn.layouts.product_events_layout`
     """
 
     def __init__(self, config: CnnConfig) -> None:
@@ -150,6 +152,7 @@ class FullyConnected(wiring.Component):
                 "o": Out(stream.Signature(result_layout(config))),
                 "done": Out(1),
                 "array": Out(array_signature(config, config.n_conv)),
+                "events": Out(product_events_layout()),
             }
         )
 
@@ -167,5 +170,5 @@ class FullyConnected(wiring.Component):
         connect(m, product.array, flipped(self.array))
         connect(m, product.o, classifier.i)
         connect(m, classifier.o, flipped(self.o))
-        m.d.comb += self.done.eq(classifier.done)
+        m.d.comb += [self.done.eq(classifier.done), self.events.eq(product.events)]
         return m

@@ -7,14 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.cnn.convolution_layer import ConvolutionLayer
-from hw.cnn.counters import InferenceCounters, counter_names
+from hw.cnn.counters import InferenceCounters
 from hw.cnn.fully_connected import FullyConnected
 from hw.cnn.image_loader import ImageLoader, image_word_layout
 from hw.cnn.layouts import (
     ReadRange,
-    array_index,
     array_signature,
-    n_arrays,
     n_copies,
     parameter_layout,
     program_signature,
@@ -25,6 +23,7 @@ from hw.cnn.layouts import (
 from hw.cnn.sequencer import InferenceSequencer
 from hw.cnn.write_verify import WriteVerify
 from hw.counters import COUNTER_BITS
+from model.cnn.activity import activity_names
 from model.cnn.config import CnnConfig
 
 __all__ = ["InferenceUnit"]
@@ -66,7 +65,7 @@ class InferenceUnit(wiring.Component):
     i_write : ``In(stream)`` of :func:`hw.cnn.layouts.write_command_layout`
     o_write : ``Out(stream)`` of :func:`hw.cnn.layouts.write_result_layout`
     array_0, array_1, ... : ``Out(array_signature(config, layer))``
-        The compute side of each array, numbered by :func:`hw.cnn.layouts.array_index`.
+        The compute side of each array, numbered by :func:`model.cnn.config.CnnConfig.array_index`.
     program : ``Out(program_signature(config))``
         The programming side of all arrays.
     layer : ``Out``
@@ -79,11 +78,11 @@ class InferenceUnit(wiring.Component):
         self.config = config
         replicas, convolutions = range(config.replicas.n), range(config.n_conv)
         self.arrays = {
-            array_index(config, replica, layer): (replica, layer)
+            config.array_index(replica, layer): (replica, layer)
             for replica in replicas
             for layer in convolutions
-        } | {n_arrays(config) - 1: (0, config.n_conv)}
-        counters = data.ArrayLayout(COUNTER_BITS, len(counter_names(config)))
+        } | {config.n_arrays - 1: (0, config.n_conv)}
+        counters = data.ArrayLayout(COUNTER_BITS, len(activity_names(config)))
         super().__init__(
             {
                 "i_image": In(stream.Signature(image_word_layout(config))),
@@ -201,7 +200,21 @@ class InferenceUnit(wiring.Component):
             activity.verify_read.eq(writer.read),
             activity.set_pulse.eq(writer.set_pulse),
             activity.reset_pulse.eq(writer.reset_pulse),
+            activity.mask.eq(writer.program.request.mask),
             self.counters.eq(activity.counters),
         ]
-        for index in self.arrays:
-            m.d.comb += activity.phases[index].eq(getattr(self, f"array_{index}").phase)
+        for index, (replica, layer) in self.arrays.items():
+            array = getattr(self, f"array_{index}")
+            is_last = layer == self.config.n_conv
+            owner = self.fully_connected if is_last else self.layers[layer]
+            m.d.comb += [
+                getattr(activity, f"phase_{index}").eq(array.phase),
+                getattr(activity, f"drive_{index}").eq(array.drive),
+                getattr(activity, f"events_{index}").eq(
+                    getattr(owner, "events" if is_last else f"events_{replica}")
+                ),
+            ]
+        for k, layer in enumerate(self.layers):
+            words = getattr(activity, f"words_{k}")
+            for copy in range(n_copies(self.config)):
+                m.d.comb += words[copy].eq(getattr(layer, f"o_{copy}").valid)

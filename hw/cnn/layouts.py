@@ -14,15 +14,14 @@ from model.cnn.requantiser import SHIFT_MAX
 
 __all__ = [
     "ReadRange",
-    "array_index",
     "array_signature",
     "device_layout",
     "feature_word_layout",
-    "n_arrays",
     "n_copies",
     "parameter_layout",
     "patch_layout",
     "pixel_layout",
+    "product_events_layout",
     "program_signature",
     "result_layout",
     "sums_layout",
@@ -46,20 +45,23 @@ def n_copies(config: CnnConfig) -> int:
     return config.replicas.n if config.replicas.mode is ReplicaMode.IMAGES else 1
 
 
-def n_arrays(config: CnnConfig) -> int:
-    """Arrays, tiles not counted: one a replica and convolution, and the fully connected layer's."""
-    return config.replicas.n * config.n_conv + 1
-
-
-def array_index(config: CnnConfig, replica: int, layer: int) -> int:
-    """Number of an array: replica by replica, in each the convolutions in order; last the fully
-    connected layer's, which all replicas share."""
-    return n_arrays(config) - 1 if layer == config.n_conv else replica * config.n_conv + layer
-
-
 def pixel_layout(channels: int) -> data.ArrayLayout:
     """Activations of all channels of one position."""
     return data.ArrayLayout(unsigned(INPUT_BITS), channels)
+
+
+def product_events_layout() -> data.StructLayout:
+    """Strobes of what an array's blocks do, for the counters."""
+    return data.StructLayout(
+        {
+            # A pixel goes from the feature map to the line buffer; never in the last layer.
+            "pixel": 1,
+            # A patch, or the flat vector, is handed to the drivers.
+            "patch": 1,
+            # The last lines of a phase are sampled: all its codes have been added up.
+            "converted": 1,
+        }
+    )
 
 
 def feature_word_layout(shape: tuple[int, int, int]) -> data.StructLayout:
@@ -127,8 +129,8 @@ def device_layout(config: CnnConfig) -> dict[str, object]:
     """Fields that name a row of devices: one input line of one chunk."""
     layers = _layers(config)
     return {
-        # See array_index.
-        "array": range(n_arrays(config)),
+        # See CnnConfig.array_index.
+        "array": range(config.n_arrays),
         "tile": range(max(config.tiles(layer) for layer in layers)),
         "step": range(max(config.steps(layer) for layer in layers)),
         "input": range(max(config.chunk_inputs(layer) for layer in layers)),
@@ -189,8 +191,8 @@ def parameter_layout(config: CnnConfig) -> data.StructLayout:
     convolutions = range(config.n_conv)
     return data.StructLayout(
         {
-            # See array_index; the fully connected layer has none.
-            "array": range(n_arrays(config)),
+            # See CnnConfig.array_index; the fully connected layer has none.
+            "array": range(config.n_arrays),
             "channel": range(max(config.outs(layer) for layer in convolutions)),
             "offset": signed(max(config.psum_bits(layer) for layer in convolutions)),
             "multiplier": unsigned(config.requantiser.multiplier_bits),

@@ -6,7 +6,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.cnn.bit_serial_drivers import BitSerialDrivers
 from hw.cnn.bit_serial_read_out import BitSerialReadOut
-from hw.cnn.layouts import ReadRange, array_signature, patch_layout, sums_layout
+from hw.cnn.layouts import (
+    ReadRange,
+    array_signature,
+    patch_layout,
+    product_events_layout,
+    sums_layout,
+)
 from model.cnn.config import CnnConfig
 
 __all__ = ["Product"]
@@ -29,6 +35,8 @@ class Product(wiring.Component):
     o : ``Out(stream)`` of :func:`hw.cnn.layouts.sums_layout`
         Never stalls.
     array : ``Out(array_signature(config, layer))``
+    events : ``Out`` of :func:`hw.cnn.layouts.product_events_layout`
+        Without ``pixel``.
     """
 
     LATENCY = BitSerialReadOut.LATENCY
@@ -41,6 +49,7 @@ class Product(wiring.Component):
                 "i": In(stream.Signature(patch_layout(config, layer))),
                 "o": Out(stream.Signature(sums_layout(config, layer), always_ready=True)),
                 "array": Out(array_signature(config, layer)),
+                "events": Out(product_events_layout()),
             }
         )
 
@@ -61,5 +70,7 @@ class Product(wiring.Component):
             self.array.hold.eq(drivers.hold),
             self.array.slot.eq(read_out.slot),
             read_out.codes.eq(self.array.codes),
+            self.events.patch.eq(self.i.valid & self.i.ready),
+            self.events.converted.eq(read_out.sampled),
         ]
         return m

@@ -1,12 +1,10 @@
 """Activity counters of the in-situ learning unit, for the host and for the energy estimator."""
 
-from collections.abc import Sequence
-
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, ValueLike, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.counters import COUNTER_BITS
+from hw.counters import COUNTER_BITS, ones
 from hw.in_situ.layouts import layer_shape, max_cols, max_inputs, product_word_layout
 from hw.in_situ.sequencer import Phase
 from hw.layouts import Direction, PulseKind
@@ -17,12 +15,6 @@ __all__ = ["Counters"]
 
 PHASE_ORDER = (Phase.FORWARD, Phase.ERROR, Phase.BACKWARD, Phase.UPDATE, Phase.WRITE)
 """The phases that count to an image, in the order of their counters."""
-
-
-def _ones(bits: Sequence[Value]) -> Value:
-    """How many bits are set, by a tree of additions: a row has hundreds of columns."""
-    half = len(bits) // 2
-    return _ones(bits[:half]) + _ones(bits[half:]) if half else bits[0]
 
 
 class Counters(wiring.Component):
@@ -106,7 +98,7 @@ class Counters(wiring.Component):
         hidden = [*units[:-1], 0]
         is_forward = self.product & (self.direction == Direction.FORWARD)
         is_backward = self.product & (self.direction == Direction.BACKWARD)
-        selected = _ones([Value.cast(gate).any() for gate in self.gates])
+        selected = ones([Value.cast(gate).any() for gate in self.gates])
         is_set = self.kind == PulseKind.SET
 
         count_one(Activity.IMAGES, self.done)

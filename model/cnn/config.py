@@ -604,6 +604,17 @@ class CnnConfig:
         beyond the last is driven with zeros."""
         return -(-self.chunks(layer) // self.tiles(layer))
 
+    @property
+    def n_arrays(self) -> int:
+        """Arrays, tiles not counted: one a replica and convolution, and the fully connected
+        layer's."""
+        return self.replicas.n * self.n_conv + 1
+
+    def array_index(self, replica: int, layer: int) -> int:
+        """Number of an array: replica by replica, in each the convolutions in order; last the fully
+        connected layer's, which all replicas share."""
+        return self.n_arrays - 1 if layer == self.n_conv else replica * self.n_conv + layer
+
     def adcs(self, layer: int) -> int:
         """ADCs of one tile that a layer uses: ADC a converts lines ``a * lines_per_adc + slot``."""
         return -(-self.lines(layer) // self.array.lines_per_adc)

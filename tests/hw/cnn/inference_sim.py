@@ -1,14 +1,14 @@
 """The whole inference unit in pysim beside the model: writes, then images, everything compared."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.cnn.counters import counter_names
 from hw.cnn.inference_unit import InferenceUnit
-from hw.cnn.layouts import array_index
 from hw.layouts import PulseKind
+from model.cnn.activity import activity_names, unit_activity
 from model.cnn.config import CnnConfig, ReplicaMode
 from model.cnn.cycles import image_cycles
 from model.cnn.inference_unit import InferenceUnit as Model
@@ -32,7 +32,7 @@ def expected_phases(config: CnnConfig, traces: list) -> dict[int, list]:
     for trace in traces:
         for layer, one in enumerate(trace.layers):
             for patch, replica in enumerate(one.replicas):
-                index = array_index(config, int(replica), layer)
+                index = config.array_index(int(replica), layer)
                 for step in range(config.steps(layer)):
                     for bit in range(8):
                         drive = one.drives[patch, step, bit].tolist()
@@ -77,8 +77,8 @@ def write_on_model(model: Model, command: dict) -> dict[str, Any]:
     return place | {"failed": failed, "iterations": result.iterations}
 
 
-def serve_program(dut: Any, devices: Model) -> Any:
-    """A background testbench that applies the pulses of the programming port."""
+def serve_program(dut: Any, devices: Model, pulsed: Counter[str]) -> Any:
+    """A background testbench that applies the pulses of the programming port, and counts them."""
 
     async def run(ctx: Any) -> None:
         was_high = 0
@@ -91,6 +91,9 @@ def serve_program(dut: Any, devices: Model) -> Any:
                 mask = np.array(request["mask"], bool)[: devices.config.lines(arrays.layer)]
                 is_set = request["kind"].value == PulseKind.SET.value
                 decision = Decision.SET if is_set else Decision.RESET
+                kind = "set" if is_set else "reset"
+                pulsed[f"{kind}_pulses"] += 1
+                pulsed[f"{kind}_devices"] += int(mask.sum())
                 arrays.pulse(chunk, request["input"], decision, mask)
             was_high = is_high
             await ctx.tick()
@@ -116,6 +119,7 @@ def run_inference(
     written: list[dict] = []
     results: list[dict] = []
     counters: dict[str, int] = {}
+    pulsed = Counter[str]()
     finished: list[bool] = []
 
     async def host(ctx: Any) -> None:
@@ -131,14 +135,14 @@ def run_inference(
         while not finished:
             await ctx.tick()
         values = plain(ctx.get(dut.counters))
-        counters.update(zip(counter_names(config), values, strict=True))
+        counters.update(zip(activity_names(config), values, strict=True))
 
     simulate(
         dut,
         host,
         take,
         background=[
-            serve_program(dut, devices),
+            serve_program(dut, devices, pulsed),
             *(
                 serve_array(getattr(dut, f"array_{index}"), arrays, seen[index])
                 for index, arrays in enumerate(devices.arrays)
@@ -166,14 +170,14 @@ def run_inference(
         scores = trace.layers[-1].accumulators[0].tolist()
         assert got["scores"] == scores, f"scores of image {number}"
         assert got["predicted"] == trace.label, f"class of image {number}"
-    reads = [got["iterations"] for got in written]
-    assert counters["verify_reads"] == sum(reads), "counter of verify reads"
-    for index, phases in seen.items():
-        own = sum(
-            n for n, command in zip(reads, commands, strict=True) if command["array"] == index
-        )
-        assert counters[f"phases_{index}"] == len(phases) + own, f"counter of phases {index}"
-    assert counters["images"] == n_images, "counter of images"
+    activity = unit_activity(model, images) + pulsed
+    for command, got in zip(commands, written, strict=True):
+        activity["verify_reads"] += got["iterations"]
+        activity[f"phases_{command['array']}"] += got["iterations"]
+        activity[f"lines_{command['array']}"] += got["iterations"]
+    for name, value in counters.items():
+        if not name.startswith("cycles"):
+            assert value == activity[name], f"counter {name}"
     cycles = image_cycles(config)
     groups = -(-n_images // cycles.images)
     expected_cycles = [groups * value for value in cycles.convolutions]
