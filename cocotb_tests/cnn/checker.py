@@ -14,10 +14,11 @@ from hw.layouts import PulseKind
 from model.cnn.activity import activity_names, map_activity
 from model.cnn.config import CnnConfig, ReplicaMode
 from model.cnn.cycles import convolution_cycles, fully_connected_cycles, write_cycles
+from model.cnn.hybrid import plan_batch
 from model.cnn.inference_unit import InferenceUnit
 from model.cnn.write_verify import Decision
 
-__all__ = ["CnnChecker", "ImageRecords", "WriteCommand", "WriteRecords"]
+__all__ = ["CnnChecker", "ImageRecords", "WriteCommand", "WriteRecords", "update_commands"]
 
 WRITE_START = 1
 """From the transfer of a write command to its first read, or to the result of an empty one."""
@@ -44,6 +45,22 @@ class WriteCommand:
     input: int
     targets: npt.NDArray[Any]
     enables: npt.NDArray[np.bool_]
+
+
+def update_commands(
+    unit: InferenceUnit, targets: npt.NDArray[np.int32], enables: npt.NDArray[np.bool_]
+) -> list[WriteCommand]:
+    """A command for every row of the fully connected layer with a device to be changed."""
+    return [
+        WriteCommand(
+            array=unit.config.n_arrays - 1,
+            chunk=int(chunk),
+            input=int(line),
+            targets=targets[chunk, line],
+            enables=enables[chunk, line],
+        )
+        for chunk, line in zip(*np.nonzero(enables.any(axis=2)), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,7 @@ class CnnChecker:
                 "cycles",
                 "counters",
                 "pulses",
+                "update_targets",
                 "written_rows",
             ),
             0,
@@ -199,6 +217,28 @@ class CnnChecker:
                 self._equal(f"counter {name}", activity[name] - (name == "images"), got, "counters")
         self.counters[names.index("images")] += 1
         return [int(value) for value in cycles]
+
+    def check_update(
+        self,
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.uint8],
+        logit_scale: float,
+        targets: npt.NDArray[np.int32],
+        enables: npt.NDArray[np.bool_],
+    ) -> None:
+        """Compares the update that follows from what the gateware classified with the model's.
+
+        Raises
+        ------
+        Mismatch
+            At the first difference.
+        """
+        features = self.unit.features(images)
+        own_targets, own_enables = plan_batch(
+            self.unit, features, self.unit.accumulators(features), labels, logit_scale
+        )
+        self._equal("update, devices", own_enables, enables)
+        self._equal("update, targets", own_targets, targets, "update_targets")
 
     def check_write(self, command: WriteCommand, seen: WriteRecords) -> None:
         """Writes the row on the model and compares pulses, result and cycles.

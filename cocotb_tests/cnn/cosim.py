@@ -16,7 +16,7 @@ from hw.cnn.verilog import emit
 from model.cnn.config import CnnConfig
 from model.cnn.inference_unit import InferenceUnit
 
-__all__ = ["STATE_FILE", "CnnCosimResult", "Images", "cosimulate"]
+__all__ = ["STATE_FILE", "Batch", "CnnCosimResult", "Images", "cosimulate"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,17 @@ class Images:
     """``[n]``"""
 
 
+@dataclass(frozen=True)
+class Batch(Images):
+    """A stage that classifies a batch, then learns from it: the rows of the fully connected layer
+    that it changes are written."""
+
+    logit_scale: float
+    """See :func:`model.cnn.calibration.calibrate`."""
+
+
 Stage = Images | Sequence[WriteCommand]
-"""What the unit is asked for: to classify images, or to write rows of devices."""
+"""What the unit is asked for: to classify images, to learn, or to write rows of devices."""
 
 
 class CnnCosimResult(RunResult):
@@ -43,7 +52,10 @@ class CnnCosimResult(RunResult):
 
 def _stage_arrays(stage: Stage) -> dict[str, npt.NDArray[Any]]:
     if isinstance(stage, Images):
-        return {"images": stage.images, "labels": stage.labels}
+        found: dict[str, npt.NDArray[Any]] = {"images": stage.images, "labels": stage.labels}
+        if isinstance(stage, Batch):
+            found["logit_scale"] = np.array(stage.logit_scale)
+        return found
     lines = max((len(command.targets) for command in stage), default=1)
 
     def padded(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -104,10 +116,10 @@ def cosimulate(
         If verify reads are noisy: the arrays in compiled code draw no random numbers.
     """
     config = unit.config
-    writes = any(not isinstance(stage, Images) for stage in stages)
+    writes = any(isinstance(stage, Batch) or not isinstance(stage, Images) for stage in stages)
     if writes and config.device.read_noise_us:
         raise ValueError("Writing is co-simulated without read noise only.")
-    one_set = len(stages) == 1 and isinstance(stages[0], Images)
+    one_set = len(stages) == 1 and not writes
     ran = run_bench(
         config,
         "cocotb_tests.cnn.unit_bench",

@@ -5,6 +5,7 @@ for programming pulses. Images and write commands are played to the unit's input
 blocks is compared image by image, write by write, with the model.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from cocotb_tests import probes
 from cocotb_tests.cnn.array_macro import array_name, table
-from cocotb_tests.cnn.checker import CnnChecker, ImageRecords, WriteCommand, WriteRecords
+from cocotb_tests.cnn.checker import (
+    CnnChecker,
+    ImageRecords,
+    WriteCommand,
+    WriteRecords,
+    update_commands,
+)
 from cocotb_tests.cnn.unit_probes import ArrayRecords, UnitProbes
 from cocotb_tests.exchange import finish, parameters
 from cocotb_tests.run_record import RunRecord
@@ -23,6 +30,8 @@ from cocotb_tests.scoreboard import Mismatch
 from hw.cnn.layouts import parameter_layout
 from hw.layouts import PulseKind
 from model.cnn.config import CnnConfig
+from model.cnn.fully_connected import flatten
+from model.cnn.hybrid import plan_batch
 from model.cnn.inference_unit import InferenceUnit
 from model.cnn.write_verify import Decision
 from model.settings import from_toml
@@ -121,8 +130,8 @@ class CnnBench:
 
     async def classify(
         self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], done: int = 0
-    ) -> None:
-        """Shows images from number ``done`` on and checks each.
+    ) -> list[ImageRecords]:
+        """Shows images from number ``done`` on and checks each; what was seen of the last layer.
 
         Raises
         ------
@@ -130,6 +139,7 @@ class CnnBench:
             At the first difference.
         """
         given = done
+        seen = []
         self.checker.begin()
         while done < len(images):
             until = min(len(images), done + (1 + IMAGES_AHEAD) * self.group)
@@ -144,7 +154,9 @@ class CnnBench:
             self.results += self.unpack.results()
             while self.results:
                 predicted, scores = self.results.pop(0)
-                self.checker.check_image(images[done], self._records(predicted, scores))
+                records = self._records(predicted, scores)
+                self.checker.check_image(images[done], records)
+                seen.append(replace(records, arrays={}, pooled=records.pooled[-1:]))
                 self.record.correct += int(predicted == labels[done])
                 self.record.images += 1
                 done += 1
@@ -156,6 +168,32 @@ class CnnBench:
                 is_whole=done % self.group == 0,  # a saved run goes on with a whole group
                 arrays=lambda: {"cycles": np.array(self.cycles, np.int64)},
             )
+        return seen
+
+    # Learning.
+
+    async def learn(
+        self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], logit_scale: float
+    ) -> None:
+        """One batch of hybrid training: classifies it, plans the update on the host from the pooled
+        maps and scores of the gateware, and writes its rows.
+
+        Raises
+        ------
+        Mismatch
+            At the first difference.
+        """
+        seen = await self.classify(images, labels)
+        shape = self.config.out_shape(self.config.n_conv - 1)
+        features = []
+        for records in seen:
+            addresses, pixels = records.pooled[0]
+            pooled = pixels[np.argsort(addresses, kind="stable")].reshape(shape)
+            features.append(flatten(pooled.astype(np.uint8), self.config.array.n_inputs))
+        scores = np.array([records.scores for records in seen], np.int32)
+        targets, enables = plan_batch(self.unit, np.array(features), scores, labels, logit_scale)
+        self.checker.check_update(images, labels, logit_scale, targets, enables)
+        await self.write(update_commands(self.unit, targets, enables))
 
     def _records(self, predicted: int, scores: npt.NDArray[Any]) -> ImageRecords:
         """What has been recorded of the next image to be checked; the rest is kept."""
@@ -270,6 +308,8 @@ async def run_stages(dut: Any) -> None:
                 stage = dict(archive)
             if "places" in stage:
                 await bench.write(_commands(bench.unit, stage))
+            elif "logit_scale" in stage:
+                await bench.learn(stage["images"], stage["labels"], float(stage["logit_scale"]))
             else:
                 await bench.classify(stage["images"], stage["labels"], done)
     except Mismatch as error:

@@ -16,7 +16,15 @@ from model.cnn.crossbar import LayerArrays, convert
 from model.cnn.inference_unit import InferenceUnit
 from model.cnn.software import softmax
 
-__all__ = ["Update", "apply_update", "gradient", "plan_update", "read_all", "train_batch"]
+__all__ = [
+    "Update",
+    "apply_update",
+    "gradient",
+    "plan_batch",
+    "plan_update",
+    "read_all",
+    "train_batch",
+]
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,20 @@ def plan_update(
     return np.where(enables, targets, codes).astype(np.int32), enables
 
 
+def plan_batch(
+    unit: InferenceUnit,
+    features: NDArray[np.uint8],
+    accumulators: NDArray[np.int32],
+    labels: NDArray[np.uint8],
+    logit_scale: float,
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Targets and enables, as of :func:`plan_update`, of a batch that gave these accumulators."""
+    steps = -unit.config.training.hybrid_rate_us * gradient(
+        features, accumulators, labels, logit_scale
+    )
+    return plan_update(unit.config, read_all(unit.fully_connected), steps)
+
+
 def apply_update(
     arrays: LayerArrays, targets: NDArray[np.int32], enables: NDArray[np.bool_]
 ) -> tuple[int, int]:
@@ -113,12 +135,8 @@ def train_batch(
     learn, so they may be computed once.
     """
     accumulators = unit.accumulators(features)
-    steps = -unit.config.training.hybrid_rate_us * gradient(
-        features, accumulators, labels, logit_scale
-    )
-    arrays = unit.fully_connected
-    targets, enables = plan_update(unit.config, read_all(arrays), steps)
-    pulses, failed = apply_update(arrays, targets, enables)
+    targets, enables = plan_batch(unit, features, accumulators, labels, logit_scale)
+    pulses, failed = apply_update(unit.fully_connected, targets, enables)
     return Update(
         correct=int((accumulators.argmax(axis=1) == labels).sum()),
         weights=int((enables[..., 0::2] | enables[..., 1::2]).sum()),

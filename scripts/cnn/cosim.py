@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cocotb_tests.cnn.checker import WriteCommand
-from cocotb_tests.cnn.cosim import CnnCosimResult, Images, cosimulate
+from cocotb_tests.cnn.cosim import Batch, CnnCosimResult, Images, cosimulate
 from model.checkpoint import CheckpointError
 from model.cnn.config import CnnConfig, ReplicaMode
-from model.cnn.hybrid import gradient, plan_update, read_all
+from model.cnn.hybrid import plan_batch
 from model.cnn.inference_unit import InferenceUnit
 from model.cnn.inputs import adapt
 from model.cnn.modes import with_replicas
@@ -46,12 +44,13 @@ def cosim(
 ) -> None:
     """Classifies test images in Verilator beside the model; leaves cosim.json.
 
-    Unless ``request.infer``, the update of one batch of hybrid training is co-simulated too, after
-    a tenth of the last layer's weights was randomised: its rows are written by the gateware's
-    write-verify scheduler, and some images classified again. The devices are those of the trained
-    run of this configuration, if there is one; otherwise a network is trained in FP32, written, and
-    saved as the beginning of such a run. ``request.warm_up`` changes nothing: all images take the
-    same cycles.
+    Unless ``request.infer``, a round of hybrid training is co-simulated too, a batch for each
+    replica, after a tenth of the last layer's weights was randomised: each batch is classified, its
+    update follows from the gateware's own maps and scores, its rows are written by the gateware's
+    write-verify scheduler; then some images are classified again. The devices are those of the
+    trained run of this configuration, if there is one; otherwise a network is trained in FP32,
+    written, and saved as the beginning of such a run. ``request.warm_up`` changes nothing: all
+    images take the same cycles.
 
     Raises
     ------
@@ -145,28 +144,32 @@ def _digest(unit: InferenceUnit) -> str:
     return digest.hexdigest()[:16]
 
 
-def _first_update(
-    unit: InferenceUnit, dataset: Dataset, logit_scale: float
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Targets and enables of the first batch of training images that changes a weight."""
-    config, size = unit.config, unit.config.training.batch
+def _round(unit: InferenceUnit, dataset: Dataset, logit_scale: float) -> tuple[list[Batch], int]:
+    """A round of hybrid training, a batch for each replica, and the devices that the first changes.
+
+    Begins with the first batch of training images that changes a weight.
+    """
+    size = min(unit.config.training.batch, len(dataset.train_labels))
+    batches, changed = [], 0
     for first in range(0, MOST_BATCHES * size, size):
         images = dataset.train_images[first : first + size]
         labels = dataset.train_labels[first : first + size]
-        features = unit.features(images, 0)
-        steps = -config.training.hybrid_rate_us * gradient(
-            features, unit.accumulators(features), labels, logit_scale
-        )
-        targets, enables = plan_update(config, read_all(unit.fully_connected), steps)
-        if enables.any():
+        if not batches and first < (MOST_BATCHES - 1) * size:
+            features = unit.features(images)
+            sums = unit.accumulators(features)
+            changed = int(plan_batch(unit, features, sums, labels, logit_scale)[1].sum())
+            if not changed:
+                continue
+        batches.append(Batch(images, labels, logit_scale))
+        if len(batches) == unit.config.replicas.n:
             break
-    return targets, enables
+    return batches, changed
 
 
 def _cosimulate_update(
     unit: InferenceUnit, dataset: Dataset, logit_scale: float, shown: Images, out: Path
 ) -> CnnCosimResult:
-    """An update of the fully connected layer in gateware, then some images again.
+    """A round of hybrid training in gateware, then some images again.
 
     A share of the layer's weights is randomised first, as in the paper's test of what tuning
     repairs: a trained network gives no batch an update for a long time.
@@ -174,18 +177,10 @@ def _cosimulate_update(
     disturbed = InferenceUnit(unit.config, np.random.default_rng(0))
     disturbed.load(unit.save())
     randomise(disturbed, RANDOMISED, np.random.default_rng(0))
-    unit = disturbed
-    targets, enables = _first_update(unit, dataset, logit_scale)
-    commands = [
-        WriteCommand(
-            array=len(unit.arrays) - 1,
-            chunk=int(chunk),
-            input=int(line),
-            targets=targets[chunk, line],
-            enables=enables[chunk, line],
-        )
-        for chunk, line in zip(*np.nonzero(enables.any(axis=2)), strict=True)
-    ]
-    cli.say(f"co-simulating an update of {int(enables.sum())} devices in {len(commands)} rows")
+    batches, changed = _round(disturbed, dataset, logit_scale)
+    cli.say(
+        f"co-simulating a round of {len(batches)} batches of hybrid training, "
+        f"{changed} devices in the first update"
+    )
     again = Images(shown.images[:AFTER_UPDATE], shown.labels[:AFTER_UPDATE])
-    return cosimulate(unit, [commands, again], out_dir=out, on_message=cli.say)
+    return cosimulate(disturbed, [*batches, again], out_dir=out, on_message=cli.say)

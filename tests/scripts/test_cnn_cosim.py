@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cocotb_tests.cnn.cosim import CnnCosimResult, Images
+from cocotb_tests.cnn.cosim import Batch, CnnCosimResult, Images
 from model.cnn.cycles import image_cycles
 from model.cnn.modes import with_replicas
 from model.configurations import tiny_cnn
@@ -73,12 +73,15 @@ def test_cosim(tmp_path, capsys, monkeypatch):
     config = with_replicas(tiny_cnn, 2)
     assert output["config"] == config.name
     assert output["images"] == 30
-    assert output["compared"] == {"classes": 40}  # ten again, after the update
+    assert output["compared"] == {"classes": 80}  # two batches of 20, ten again after them
     assert json.loads(Path(output["files"][0]).read_text())["compared"] == output["compared"]
-    (unit, (shown,)), (again, (commands, _)) = asked
+    (unit, (shown,)), (again, (*batches, last)) = asked
     assert unit.config == config
     assert len(shown.images) == 30
-    assert all(command.array == len(unit.arrays) - 1 for command in commands)
+    assert [len(batch.images) for batch in batches] == [tiny_cnn.training.batch] * 2
+    assert all(isinstance(batch, Batch) for batch in batches)
+    assert not isinstance(last, Batch)
+    assert len(last.images) == 10
     # The written devices are kept: the next run has the same.
     assert mixbar(*command, "--out", tmp_path, "--infer") == 0
     assert len(asked) == 3

@@ -10,6 +10,7 @@ from model.cnn.config import (
     CnnArrayConfig,
     CnnConfig,
     CnnNetworkConfig,
+    CnnTrainingConfig,
     ConfigError,
     ReplicaConfig,
     ReplicaMode,
@@ -80,6 +81,7 @@ def _configuration(rng: np.random.Generator, name: str) -> CnnConfig:
             margin_us=2.0,
         ),
         device=RramConfig(stuck_fraction=0.05),
+        training=CnnTrainingConfig(hybrid_rate_us=10.0),  # a batch of few images changes weights
     )
 
 

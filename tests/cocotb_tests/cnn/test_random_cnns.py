@@ -1,11 +1,12 @@
 """Property: the inference unit of any valid configuration equals the model, in Verilator: it
-classifies, is written, and classifies again."""
+classifies, learns, is written, and classifies again."""
 
 import numpy as np
 import pytest
 
-from cocotb_tests.cnn.cosim import Images, cosimulate
+from cocotb_tests.cnn.cosim import Batch, Images, cosimulate
 from model.cnn.config import CnnConfig, ReplicaMode
+from model.cnn.hybrid import plan_batch
 from model.cnn.inference_unit import InferenceUnit
 from model.settings import to_toml
 from tests.cocotb_tests.cnn.random_cnns import draw_cnns, draw_writes
@@ -15,6 +16,7 @@ SEED = 4
 N_CONFIGURATIONS = 6
 N_IMAGES = 4
 N_WRITES = 8
+LOGIT_SCALE = 1e-4
 
 CONFIGURATIONS = draw_cnns(SEED, N_CONFIGURATIONS)
 
@@ -23,18 +25,44 @@ CONFIGURATIONS = draw_cnns(SEED, N_CONFIGURATIONS)
 @pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda config: config.name)
 def test_no_mismatch(config, build_dir):
     unit, images = random_unit(config, SEED), random_images(config, SEED, N_IMAGES)
-    shown = Images(images, np.zeros(N_IMAGES, np.uint8))
+    labels = np.zeros(N_IMAGES, np.uint8)
+    shown = Images(images, labels)
     result = cosimulate(
         unit,
-        [shown, draw_writes(unit, SEED, N_WRITES), shown],
+        [
+            shown,
+            Batch(images, labels, LOGIT_SCALE),
+            draw_writes(unit, SEED, N_WRITES),
+            shown,
+        ],
         out_dir=build_dir / "random_cnn",
         quick=True,
         cache_dir=build_dir,
     )
     assert result.mismatch is None, f"{result.mismatch['text']}\n{to_toml(config)}"
-    assert result.images == 2 * N_IMAGES
-    assert result.compared["written_rows"] == N_WRITES
+    assert result.images == 3 * N_IMAGES
+    targets, enables = _update(config)
+    assert result.compared["update_targets"] == targets.size
+    assert result.compared["written_rows"] == N_WRITES + enables.any(axis=2).sum()
     assert result.compared["pulses"] > 0
+
+
+def _update(config: CnnConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and enables of the batch, on the model."""
+    unit = random_unit(config, SEED)
+    features = unit.features(random_images(config, SEED, N_IMAGES))
+    labels = np.zeros(N_IMAGES, np.uint8)
+    return plan_batch(unit, features, unit.accumulators(features), labels, LOGIT_SCALE)
+
+
+def test_batches_change_weights():
+    """Of several replicas in bands and with an image each, and of one."""
+    kinds = {
+        (config.replicas.n > 1, config.replicas.mode)
+        for config in CONFIGURATIONS
+        if _update(config)[1].any()
+    }
+    assert {(True, ReplicaMode.BANDS), (True, ReplicaMode.IMAGES)} <= kinds
 
 
 def test_draw_is_reproducible():

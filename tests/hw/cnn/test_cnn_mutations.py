@@ -283,8 +283,8 @@ FAULTS = (
     CnnFault(
         "devices of the other kind of pulse",
         "counters",
-        '("set", "reset")',
-        '("reset", "set")',
+        'began.eq(getattr(self, f"{kind}_pulse"))',
+        "began.eq(self.set_pulse)",
         r"counter",
         writes=10,
     ),
