@@ -13,8 +13,9 @@ import argparse
 import copy
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from model import datasets
@@ -47,50 +48,61 @@ def held_out(config: CnnConfig, dataset: Dataset) -> Dataset:
     )
 
 
-def _transferred(config: CnnConfig, network: Training, dataset: Dataset, write: int) -> Training:
-    training = Training(config, dataset, seed=network.seed, write_seed=write)
-    training.take_software(network)
-    training.transfer()
-    return training
+@dataclass(frozen=True)
+class _Setup:
+    """One network and one write seed."""
+
+    config: CnnConfig
+    dataset: Dataset
+    seed: int
+    write: int
+    networks: Path
+
+    def transferred(self, config: CnnConfig) -> Training:
+        """The network of these settings, written and calibrated."""
+        training = Training(config, self.dataset, seed=self.seed, write_seed=self.write)
+        training.take_software(software(config, self.dataset, self.seed, self.networks))
+        training.transfer()
+        return training
 
 
-def _rates(training: Training) -> Iterator[tuple[str, float]]:
-    """Accuracy after hybrid training at each rate, from the same written devices."""
-    for rate in RATES:
-        tuned = copy.deepcopy(training, {id(training.dataset): training.dataset})
-        settings = replace(training.config.training, hybrid_rate_us=rate)
-        tuned.config = tuned.unit.config = replace(training.config, training=settings)
-        for _ in tuned.run():
-            pass
-        yield f"{rate:g}", tuned.results["hybrid"]["test_accuracy"]
-
-
-def _compare(
-    config: CnnConfig, dataset: Dataset, seed: int, write: int, folder: Path
-) -> dict[str, dict[str, float]]:
-    """Accuracies by table and setting, of one network and one write seed."""
-    found: dict[str, dict[str, float]] = {"noise": {}, "clip": {}}
+def _noises(setup: _Setup) -> Iterator[tuple[str, float]]:
+    config = setup.config
     for noise in NOISES:
         settings = replace(config.training, weight_noise=noise)
         noisy = replace(config, training=settings)
         if noise != config.training.weight_noise:
             noisy = replace(noisy, name=f"{config.name}_noise{round(100 * noise)}")
-        network = software(noisy, dataset, seed, folder)
-        run = _transferred(noisy, network, dataset, write)
-        found["noise"][f"{noise:g}"] = run.results["transferred"]["test_accuracy"]
-        if noise == config.training.weight_noise:
-            found["best rate"] = dict(_rates(run))
-            for clip in ClipPolicy:
-                clipped = replace(config, quantisation=replace(config.quantisation, clip=clip))
-                run = _transferred(clipped, network, dataset, write)
-                found["clip"][clip.value] = run.results["transferred"]["test_accuracy"]
-    paper = in_mode(config, Mode.PAPER)
-    run = _transferred(paper, software(paper, dataset, seed, folder), dataset, write)
-    found["paper rate"] = {
-        "before": run.results["transferred"]["test_accuracy"],
-        **dict(_rates(run)),
-    }
-    return found
+        yield f"{noise:g}", setup.transferred(noisy).results["transferred"]["test_accuracy"]
+
+
+def _clips(setup: _Setup) -> Iterator[tuple[str, float]]:
+    for clip in ClipPolicy:
+        settings = replace(setup.config.quantisation, clip=clip)
+        run = setup.transferred(replace(setup.config, quantisation=settings))
+        yield clip.value, run.results["transferred"]["test_accuracy"]
+
+
+def _rates(setup: _Setup, mode: Mode) -> Iterator[tuple[str, float]]:
+    """Accuracy after hybrid training at each rate, from the same written devices."""
+    run = setup.transferred(in_mode(setup.config, mode))
+    yield "before", run.results["transferred"]["test_accuracy"]
+    for rate in RATES:
+        tuned = copy.deepcopy(run, {id(run.dataset): run.dataset})
+        settings = replace(run.config.training, hybrid_rate_us=rate)
+        tuned.config = tuned.unit.config = replace(run.config, training=settings)
+        for _ in tuned.run():
+            pass
+        yield f"{rate:g}", tuned.results["hybrid"]["test_accuracy"]
+
+
+TABLES: dict[str, Callable[[_Setup], Iterator[tuple[str, float]]]] = {
+    "clip": _clips,
+    "rate_best": partial(_rates, mode=Mode.BEST),
+    "rate_paper": partial(_rates, mode=Mode.PAPER),
+    "noise": _noises,
+}
+"""Comparisons by name."""
 
 
 def main(arguments: list[str]) -> None:
@@ -111,21 +123,21 @@ def main(arguments: list[str]) -> None:
         raise cli.RequestError(f"{config.name} holds no training images out.")
     dataset = held_out(config, datasets.load(options.data))
     folder = options.out / f"{config.name}_choices"
-    records = []
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in TABLES}
     for write in range(1, options.writes + 1):
         for seed in range(1, options.networks + 1):
-            path = folder / f"network{seed}_write{write}.json"
-            if not path.exists():
-                shared = accuracy_folder(config, options.out)
-                cli.write(path, cli.json_text(_compare(config, dataset, seed, write, shared)))
-                cli.say(f"wrote {path}")
-            records.append(json.loads(path.read_text(encoding="utf-8")))
+            setup = _Setup(config, dataset, seed, write, accuracy_folder(config, options.out))
+            for name, compare in TABLES.items():
+                path = folder / f"{name}_network{seed}_write{write}.json"
+                if not path.exists():
+                    cli.write(path, cli.json_text(dict(compare(setup))))
+                    cli.say(f"wrote {path}")
+                found[name].append(json.loads(path.read_text(encoding="utf-8")))
     lines = [f"{len(dataset.test_labels)} held-out images:"]
-    for name in records[0]:
+    for name, records in found.items():
         lines += ["", f"| {name} | accuracy, % |", "|---|---|"]
-        for setting in records[0][name]:
-            values = [record[name][setting] for record in records]
-            lines.append(f"| {setting} | {spread(values)} |")
+        for setting in records[0]:
+            lines.append(f"| {setting} | {spread([record[setting] for record in records])} |")
     text = "\n".join(lines)
     cli.write(folder / "choices.md", text + "\n")
     print(text)

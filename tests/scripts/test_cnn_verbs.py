@@ -124,9 +124,12 @@ def test_choices(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arguments += ["--networks", "1", "--writes", "1"]
     choices.main(arguments)
     text = capsys.readouterr().out
-    record = json.loads((tmp_path / "small_choices" / "network1_write1.json").read_text())
-    assert set(record) == {"noise", "clip", "best rate", "paper rate"}
+    record = {
+        name: json.loads((tmp_path / f"small_choices/{name}_network1_write1.json").read_text())
+        for name in choices.TABLES
+    }
     assert list(record["noise"]) == ["0", "0.03", "0.06"]
+    assert list(record["rate_paper"]) == ["before", *(f"{rate:g}" for rate in choices.RATES)]
     assert f"| mse | {100 * record['clip']['mse']:.2f} (n = 1) |" in text
     choices.main(arguments)
     assert capsys.readouterr().out == text
