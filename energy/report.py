@@ -12,17 +12,26 @@ from typing import Any
 from energy import area, explorer, gates, plots, published, reproduction, systems, yao
 from energy.activity import PHASES, ActivityRecord, InputStatistics
 from energy.baselines import BASELINES, EngineRecord, counted, estimate_baseline
+from energy.cnn import CnnActivity, nominal
 from energy.errors import EnergyError
-from energy.estimator import FEMTO, PRESETS, Estimate, Figure, Term, estimate
+from energy.estimator import PRESETS, Estimate, Figure, Term, estimate
 from energy.formats import si
 from energy.scaling import SOURCE as SCALING_SOURCE
-from energy.scaling import Node, row_factors
+from energy.scaling import Node
 from energy.tables import load_bibliography, load_costs
 from model import configurations
 from model.activity import Activity
 from model.config import Config
 
-__all__ = ["DESIGN_TITLES", "PRESET_TITLES", "STUDY_TITLES", "UNIT_TITLES", "build"]
+__all__ = [
+    "DESIGN_TITLES",
+    "PRESET_TITLES",
+    "STUDY_TITLES",
+    "UNIT_TITLES",
+    "build",
+    "term_record",
+    "yao_tables",
+]
 
 PRESET_TITLES = {
     "bottom_up": "Bottom-up: component tables only",
@@ -62,6 +71,7 @@ def build(
     engines: Mapping[str, EngineRecord] | None = None,
     power: Mapping[str, Any] | None = None,
     li: systems.System | None = None,
+    cnn: CnnActivity | None = None,
 ) -> dict[str, Any]:
     """All figures of the report as plain data.
 
@@ -86,6 +96,9 @@ def build(
         What ``mixbar power`` found, for this or another configuration.
     li
         A training image of Li's system, if a run of it was counted.
+    cnn
+        What an image of Yao's network counts, if its report was made; else
+        :func:`energy.cnn.nominal`.
 
     Returns
     -------
@@ -94,6 +107,7 @@ def build(
         ``notes`` and ``explorer``.
     """
     node = Node() if node is None else node
+    cnn = nominal(configurations.yao_cnn) if cnn is None else cnn
     # Registers with an enable are charged when written: their clocks are gated.
     flip_flops = (
         synthesis.get("flip_flops_free", synthesis.get("flip_flops")) if synthesis else None
@@ -135,18 +149,18 @@ def build(
         "power": _power(power, node),
         "sensitivity": explorer.sensitivity(config, activity, inputs=inputs)[:10],
         "alternatives": _alternatives(config, activity, inputs, node),
-        "systems": _systems(config, results, li),
-        "yao": _yao(),
+        "systems": _systems(config, results, li, cnn),
+        "yao": yao_tables(cnn),
         "gpu": _gpu(),
         "trade_off": _trade_off(trade_off, inputs, node),
         "terms": [
-            _term(term, estimate_of)
+            term_record(term, estimate_of)
             for estimate_of, result in (*results.items(), *study.items())
             for term in _by_size(result.terms)
         ]
         + [
-            _term(term, system.name)
-            for system in (systems.yao(), systems.li())
+            term_record(term, system.name)
+            for system in (systems.yao(cnn), systems.li())
             for term in _by_size(system.terms)
         ],
         "published": [asdict(entry) for entry in published.cells().values()],
@@ -434,7 +448,7 @@ def _alternatives(
 
 
 def _systems(
-    config: Config, results: Mapping[str, Estimate], li: systems.System | None
+    config: Config, results: Mapping[str, Estimate], li: systems.System | None, cnn: CnnActivity
 ) -> list[dict[str, Any]]:
     """Energy per image and operations per joule of the three published systems."""
     network = config.network
@@ -456,7 +470,7 @@ def _systems(
                 "the forward phase; every weight counted once",
             }
         )
-    core, mapped = yao.published_core(), systems.yao()
+    core, mapped = yao.published_core(), systems.yao(cnn)
     rows.append(
         {
             "system": mapped.name,
@@ -492,40 +506,10 @@ def _systems(
     return rows
 
 
-def _yao() -> dict[str, Any]:
+def yao_tables(activity: CnnActivity) -> dict[str, Any]:
+    """Yao's benchmark: the split of a phase, the headline figures beside ours, the corrections of
+    the core and of the network."""
     core = yao.published_core()
-    rows = load_costs()
-    # The core's periphery is simulated at 65 nm: digital corrections are scaled there.
-    home = Node(tech_nm=65, vdd_v=1.1)
-
-    def digital(name: str, count: float) -> float:
-        row = rows[name]
-        return count * (row.energy_fj or 0.0) * FEMTO * row_factors(row, home)[0]
-
-    def digital_area(name: str, count: float) -> float:
-        row = rows[name]
-        return count * (row.area_um2 or 0.0) * row_factors(row, home)[1]
-
-    cols, lines = 128, 128
-    phases = core.phases
-    # Eight phases of 8-bit codes: 15-bit sums, then half as many 16-bit differences.
-    shift_add = digital("shift_isaac", cols * phases * 16) + digital(
-        "add_horowitz", cols * phases * 16 + cols / 2 * 16
-    )
-    # Inputs written and read once, outputs written once; activation and pooling: a comparison each.
-    buffers = digital("register_aladdin", lines * 8 * 2 + cols / 2 * 8) + digital(
-        "add_horowitz", 2 * cols / 2 * 8
-    )
-    # Hybrid training writes the 192 x 10 layer, 3,840 devices, once in 100 images; a core holds
-    # 16,384 devices; one product an image; ten pulses of 6 pJ a device is our assumption (the
-    # counts are in a figure only).
-    write = 192 * 10 * 2 / 100 * 10 * 6e-12
-    digital_mm2 = (
-        digital_area("add_aladdin", cols * 16) + digital_area("register_aladdin", cols * 16)
-    ) / 1e6
-    steps = yao.corrections(
-        shift_add_j=shift_add, buffers_j=buffers, write_j=write, digital_mm2=digital_mm2
-    )
     checks = {
         "phase_pj": (
             sum(core.phase_energy_j.values()) * 1e12,
@@ -554,7 +538,9 @@ def _yao() -> dict[str, Any]:
             {"figure": name, "ours": mine, "published": stated, "ratio": mine / stated}
             for name, (mine, stated) in checks.items()
         ],
-        "steps": [asdict(step) for step in steps],
+        "source": activity.source,
+        "steps": [asdict(step) for step in yao.core_steps(activity)],
+        "network_steps": [asdict(step) for step in yao.network_steps(activity)],
     }
 
 
@@ -609,7 +595,8 @@ def _by_size(terms: Iterable[Term]) -> list[Term]:
     return sorted(terms, key=lambda term: -term.energy_j)
 
 
-def _term(term: Term, estimate_of: str) -> dict[str, Any]:
+def term_record(term: Term, estimate_of: str) -> dict[str, Any]:
+    """One term of an estimate as plain data."""
     return {
         "estimate": estimate_of,
         "component": term.action.component,

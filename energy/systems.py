@@ -1,8 +1,7 @@
 """Energy of the two other published systems, charged with the same cost rows as everything else.
 
-Yao's network as its configuration maps it on arrays of 128 x 16 devices, phase by phase: an
-inference. Li's perceptron: an inference by its configuration, and a training image by what a run of
-its unit counted.
+Yao's network by what its unit counts: an inference. Li's perceptron: an inference by its
+configuration, and a training image by what a run of its unit counted.
 """
 
 import itertools
@@ -10,25 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from energy.activity import Action
+from energy.cnn import CnnActivity, image_groups, macs, nominal
 from energy.errors import EnergyError
 from energy.estimator import Figure, Term, combine, unit_energy
 from energy.scaling import Node
 from energy.tables import load_costs
-from model.cnn.config import INPUT_BITS
 from model.configurations import li_mlp, yao_cnn
 from model.in_situ.activity import Activity
 from model.in_situ.config import InSituConfig
 
 __all__ = ["System", "li", "li_training", "yao"]
 
-YAO_NODE = Node(tech_nm=65, vdd_v=1.1)
-"""Yao's periphery is simulated at 65 nm. Source: Yao 2020, Methods."""
-
 ADC_BITS = 8
 """Converters of both systems."""
-
-SUM_BITS = 16
-"""Width of a sum of eight shifted 8-bit codes: 8 + 8 - 1, rounded up for the next sum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,45 +74,16 @@ def _term(
     return Term(action=action, row=row, unit_energy_j=energy_j, marks=marks)
 
 
-def yao() -> System:
+def yao(activity: CnnActivity | None = None) -> System:
     """The five-layer network on 128 x 16 arrays, one convolver, lines without a kernel not
-    converted."""
-    config = yao_cnn
-    conversions, cells = 0, 0
-    for layer in range(config.n_layers):
-        positions = 1
-        if layer < config.n_conv:
-            height, width, _ = config.conv_shape(layer)
-            positions = height * width
-        phases = positions * INPUT_BITS * config.chunks(layer)  # of one array each
-        conversions += phases * config.lines(layer)
-        cells += phases * config.lines(layer) * config.chunk_inputs(layer)
-    macs = cells // (2 * INPUT_BITS)  # two devices a weight
-    terms = (
-        _term("adc_kull2013", conversions, "converters", "phases x lines in use", YAO_NODE),
-        _term("periphery_yao", conversions, "periphery", "one share a conversion", YAO_NODE),
-        _term("cell_yao_inference", cells, "crossbar", "phases x lines x inputs", YAO_NODE),
-        _term(
-            "shift_isaac",
-            conversions * SUM_BITS,
-            "read-out",
-            "a shift a conversion, charged on the bits of the sum",
-            YAO_NODE,
-        ),
-        _term(
-            "add_horowitz",
-            conversions * SUM_BITS + conversions / (2 * INPUT_BITS) * SUM_BITS,
-            "read-out",
-            "an addition a conversion, a subtraction a pair of sums",
-            YAO_NODE,
-        ),
-    )
+    converted; by default of :func:`energy.cnn.nominal`."""
+    activity = nominal(yao_cnn) if activity is None else activity
     return System(
-        name="yao_cnn",
-        terms=terms,
-        macs=macs,
+        name=activity.config.name,
+        terms=tuple(term for group in image_groups(activity).values() for term in group),
+        macs=macs(activity.config),
         note="as mapped: 9 of 16 inputs and 16 to 24 of 128 lines work in a phase, so that "
-        "converters take nearly all; buffers, pooling and writes not included",
+        f"converters take nearly all; {activity.source}",
     )
 
 

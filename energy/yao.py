@@ -8,9 +8,28 @@ eight phases and counts 2 x 128 x 128 operations. Everything here is computed fr
 
 from dataclasses import dataclass
 
+from energy.cnn import CORE_GROUP, GROUPS, YAO_NODE, CnnActivity, image_groups, macs
+from energy.estimator import combine
 from energy.published import value
+from energy.scaling import row_factors
+from energy.tables import load_costs
 
-__all__ = ["Core", "Step", "corrections", "gpu", "published_core"]
+__all__ = ["Core", "Step", "core_steps", "gpu", "network_steps", "published_core"]
+
+SIGNED_ONCE = "signed weights once"
+"""Name of the step."""
+
+TITLES = {
+    "shift_add": "shift-and-add",
+    "activation": "activation, pooling",
+    "buffers": "buffers",
+    "routing": "routing",
+    "write": "write energy",
+}
+"""What the groups are called in a step."""
+
+SUM_BITS = 16
+"""Bits of a sum of eight shifted 8-bit codes, rounded up for the next sum."""
 
 
 def _core(unit: str, phase: str, quantity: str) -> float:
@@ -71,65 +90,86 @@ def published_core() -> Core:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The benchmark after one more correction."""
+    """A benchmark after one more correction."""
 
     name: str
     why: str
+    energy_j: float
+    """Of an 8-bit product of the core, or of an image."""
     gops_per_w: float
-    gops_per_mm2: float
+    gops_per_mm2: float | None = None
 
 
-def corrections(
-    *, shift_add_j: float, buffers_j: float, write_j: float, digital_mm2: float
-) -> list[Step]:
-    """The published figure, then each honest correction on top of the ones before.
+def _digital_mm2() -> float:
+    """Area of an adder and a register a column, in mm2: the core's shift-and-add."""
+    columns, rows = _core("array", "cols", "number"), load_costs()
+    area = 0.0
+    for name in ("add_aladdin", "register_aladdin"):
+        row = rows[name]
+        area += columns * SUM_BITS * (row.area_um2 or 0.0) * row_factors(row, YAO_NODE)[1]
+    return area / 1e6
 
-    Parameters
-    ----------
-    shift_add_j
-        Shift-and-add and subtraction of a product, in joules.
-    buffers_j
-        Moving a product's inputs and outputs through buffers, pooling and activation included.
-    write_j
-        Write energy per product: weights written, over the products between two writes.
-    digital_mm2
-        Area of that digital logic, per core.
+
+def core_steps(activity: CnnActivity) -> list[Step]:
+    """The published figure, then each correction on top of the ones before.
+
+    What the benchmark leaves out is charged as it is in our unit: every group of
+    :func:`energy.cnn.image_groups`, divided by the image's conversions, times the conversions of a
+    product of the core.
     """
     core = published_core()
-    energy, area, operations = core.product_energy_j, core.area_mm2, core.operations
-    seconds = core.product_s
-    steps = [
-        Step(
-            name="as published",
-            why="every device counts as a multiply-accumulate",
-            gops_per_w=core.gops_per_w,
-            gops_per_mm2=core.gops_per_mm2,
-        )
-    ]
+    groups = image_groups(activity)
+    conversions = sum(activity.mean(f"conversions_{a}") for a in range(activity.config.n_arrays))
+    of_product = core.phases * _core("adc", "count", "number")
+    of_product *= _core("adc", "conversions", "number")
+    energy, operations, area = core.product_energy_j, core.operations, core.area_mm2
+    steps: list[Step] = []
 
     def add(name: str, why: str) -> None:
         steps.append(
             Step(
                 name=name,
                 why=why,
+                energy_j=energy,
                 gops_per_w=operations / energy / 1e9,
-                gops_per_mm2=operations / seconds / 1e9 / area,
+                gops_per_mm2=operations / core.product_s / 1e9 / area,
             )
         )
 
+    add("as published", "every device counts as a multiply-accumulate")
     operations /= 2
-    add("signed weights once", "a weight is a pair of devices: half the operations")
-    energy, area = energy + shift_add_j, area + digital_mm2
+    add(SIGNED_ONCE, "a weight is a pair of devices: half the operations")
+    area += _digital_mm2()
+    for group, why in GROUPS.items():
+        if group != CORE_GROUP:
+            energy += combine(groups[group]).value / conversions * of_product
+            add(f"+ {TITLES[group]}", why)
+    return steps
+
+
+def network_steps(activity: CnnActivity) -> list[Step]:
+    """An image of the network: on the published core at full use, as our unit maps it, and with
+    everything that the benchmark leaves out, group by group."""
+    core, groups = published_core(), image_groups(activity)
+    operations = 2 * macs(activity.config)
+    energy = 2 * operations / (core.gops_per_w * 1e9)
+    steps: list[Step] = []
+
+    def add(name: str, why: str, counted: float) -> None:
+        steps.append(Step(name=name, why=why, energy_j=energy, gops_per_w=counted / energy / 1e9))
+
+    add("published core at full use", "every device counts as one", 2 * operations)
+    add(SIGNED_ONCE, "half the operations for the same energy", operations)
+    energy = combine(groups[CORE_GROUP]).value
     add(
-        "+ shift-and-add",
-        "joining eight phases and subtracting the pair is not among the core's blocks",
+        "as mapped, counted",
+        "a phase drives 9 or 16 of an array's inputs and converts 16 to 24 of its lines",
+        operations,
     )
-    energy += buffers_j
-    add(
-        "+ buffers, activation, pooling", "inputs and outputs pass through registers once a product"
-    )
-    energy += write_j
-    add("+ write energy", "hybrid training writes the fully connected layer once a batch")
+    for group, why in GROUPS.items():
+        if group != CORE_GROUP:
+            energy += combine(groups[group]).value
+            add(f"+ {TITLES[group]}", why, operations)
     return steps
 
 

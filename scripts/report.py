@@ -12,6 +12,7 @@ from scripts import cli
 if TYPE_CHECKING:
     from energy.activity import ActivityRecord, InputStatistics
     from energy.baselines import EngineRecord
+    from energy.cnn import CnnActivity
     from energy.systems import System
     from model.config import Config
 
@@ -39,7 +40,10 @@ ActivityOption = Annotated[
     ),
 ]
 NodeOption = Annotated[
-    float, typer.Option("--node", metavar="NM", help="Node of the digital unit, 7 to 180 nm.")
+    float | None,
+    typer.Option(
+        "--node", metavar="NM", help="Node of the digital unit, 7 to 180 nm; 14 unless told."
+    ),
 ]
 VddOption = Annotated[
     float | None,
@@ -50,7 +54,7 @@ VddOption = Annotated[
 def report(
     config: cli.ConfigArgument,
     activity: ActivityOption = None,
-    node: NodeOption = 14.0,
+    node: NodeOption = None,
     vdd: VddOption = None,
     seed: cli.SeedOption = 1,
     out: cli.OutOption = cli.OUT,
@@ -58,24 +62,36 @@ def report(
 ) -> None:
     """Estimate energy, time and area; write one HTML page, Markdown and JSON.
 
-    Of the kind mca. The activity is what 'mixbar train' counted last; where it did not run, a short
-    training of the shipped sample counts it now. What 'mixbar synth', 'mixbar power' and trainings
-    of li_mlp, fixed32 and mixed4 left under DIR is shown too. The page needs no network and no
-    other file.
+    Of the kinds mca and cnn. The activity is what 'mixbar train' counted last; where it did not
+    run, a short training of the shipped sample counts it now. What 'mixbar synth', 'mixbar power'
+    and trainings of li_mlp, fixed32 and mixed4 left under DIR is shown too, and the counters of
+    'mixbar report yao_cnn'. Of the kind cnn an image is classified: what the test images cause on
+    the devices of 'mixbar train' is counted anew. The page needs no network and no other file.
 
     \b
     Examples:
       mixbar report mca_mlp
       mixbar report mca_mlp --node 7
+      mixbar report yao_cnn
       mixbar report mca_mlp --activity build/mca_mlp/activity.json --json
     """
     with cli.result(json) as result, cli.staged(out) as stage:
+        from model.cnn.config import CnnConfig
+
+        chosen = cli.load_config(config)
+        if isinstance(chosen, CnnConfig):
+            cli.own_options(chosen, "mca", activity=activity, node=node, vdd=vdd)
+            from scripts.cnn import report as cnn_reports
+
+            cnn_reports.report(chosen, seed=seed, out=out, result=result)
+            return
         settings = cli.load_mca_config(config, "mixbar report")
         from energy import markdown, page
         from energy import report as reports
         from energy.formats import si
         from energy.scaling import Node, nominal_vdd_v
 
+        node = 14.0 if node is None else node
         try:
             where = Node(tech_nm=node, vdd_v=nominal_vdd_v(node) if vdd is None else vdd)
         except ValueError as error:
@@ -93,6 +109,7 @@ def report(
             engines=_engines(settings, out),
             power=_power(settings, out),
             li=_li(out),
+            cnn=_cnn(out),
         )
         folder = stage / settings.name
         folder.mkdir()
@@ -219,6 +236,15 @@ def _li(out: Path) -> "System | None":
     if not path.is_file():
         return None
     return li_training(li_mlp, json_module.loads(path.read_text(encoding="utf-8"))["counters"])
+
+
+def _cnn(out: Path) -> "CnnActivity | None":
+    """What an image of Yao's network counts, if its report was made under ``out``."""
+    from model.configurations import yao_cnn
+    from scripts.cnn.report import load_activity
+
+    path = out / yao_cnn.name / ACTIVITY_FILE
+    return load_activity(path) if path.is_file() else None
 
 
 def _power(config: "Config", out: Path) -> dict[str, Any] | None:

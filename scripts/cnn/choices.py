@@ -58,10 +58,11 @@ class _Setup:
     write: int
     networks: Path
 
-    def transferred(self, config: CnnConfig) -> Training:
-        """The network of these settings, written and calibrated."""
+    def transferred(self, config: CnnConfig, network: CnnConfig | None = None) -> Training:
+        """The network of these settings, or trained with others, written and calibrated."""
         training = Training(config, self.dataset, seed=self.seed, write_seed=self.write)
-        training.take_software(software(config, self.dataset, self.seed, self.networks))
+        source = config if network is None else network
+        training.take_software(software(source, self.dataset, self.seed, self.networks))
         training.transfer()
         return training
 
@@ -79,7 +80,7 @@ def _noises(setup: _Setup) -> Iterator[tuple[str, float]]:
 def _clips(setup: _Setup) -> Iterator[tuple[str, float]]:
     for clip in ClipPolicy:
         settings = replace(setup.config.quantisation, clip=clip)
-        run = setup.transferred(replace(setup.config, quantisation=settings))
+        run = setup.transferred(replace(setup.config, quantisation=settings), setup.config)
         yield clip.value, run.results["transferred"]["test_accuracy"]
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from energy import cnn_report
+from energy.errors import EnergyError
 from scripts import cli
+from scripts.cnn.report import load_activity
 from scripts.mixbar import app
 
 SAMPLE = Path(__file__).parents[1] / "energy" / "activity_sample.json"
@@ -64,6 +67,8 @@ def test_node(out, capsys):
     [
         (["nope"], "Unknown configuration 'nope'"),
         (["mca_mlp", "--node", "3"], "between 7 and 180 nm, not 3 nm"),
+        (["tiny_cnn", "--node", "7"], "--node is no option of tiny_cnn"),
+        (["li_mlp"], "'mixbar report' does not take li_mlp"),
         (["mca_mlp", "--vdd", "2"], "within a quarter of 0.80 V, not 2 V"),
         (["mca_mlp", "--activity", "no/such.json"], "There is no activity file no/such.json."),
         (["tiny_mca", "--activity", SAMPLE], "holds the activity of mca_mlp, not tiny_mca."),
@@ -103,3 +108,25 @@ def test_without_a_run_one_is_counted(tmp_path, capsys):
     assert "seed 3" in data["activity_source"]
     assert "training 20000 images now" in err
     assert data["headline"]["energy_j"]["value"] > 0
+
+
+def test_convolutional_network(tmp_path, capsys):
+    """An image from the counters of a short run, and the same counters in the other report."""
+    assert mixbar("report", "tiny_cnn", "--out", tmp_path, "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    names = ["activity.json", "report.html", "report.md", "report.json"]
+    assert [Path(name).name for name in data["files"]] == names
+    groups = {row["group"]: row["energy_j"] for row in data["tables"]["groups"]}
+    assert sum(groups.values()) == pytest.approx(data["headline"]["energy_j"])
+    steps = data["tables"]["yao"]["network_steps"]
+    assert steps[-1]["energy_j"] == pytest.approx(data["headline"]["energy_j"])
+    counters = {row["counter"]: row["per_image"] for row in data["tables"]["counters"]}
+    assert counters["images"] == 1
+    page = (tmp_path / "tiny_cnn" / "report.html").read_text()
+    assert "http-equiv" not in page
+    assert "<script" not in page
+    activity = load_activity(tmp_path / "tiny_cnn" / "activity.json")
+    assert cnn_report.build(activity)["headline"] == data["headline"]
+    (tmp_path / "tiny_cnn" / "activity.json").write_text("{}")
+    with pytest.raises(EnergyError, match="does not hold the counters"):
+        load_activity(tmp_path / "tiny_cnn" / "activity.json")
