@@ -42,8 +42,8 @@ Try, in this order:
   mixbar bench mca_mlp                  speed of this machine, against a plain NumPy loop
   mixbar data mnist                     the full MNIST set (a sample ships with the project)
 
-Systems are of four kinds, as 'mixbar configs' says: mca, cnn, in_situ, engine. bench, power, report
-and synth are for mca alone, sweep for in_situ.
+Systems are of four kinds, as 'mixbar configs' says: mca, cnn, in_situ, engine. bench, power
+and synth are for mca alone, report for mca and cnn, sweep for in_situ.
 
 Every verb takes --help. With --json a verb prints one JSON object to standard output;
 progress and messages go to standard error. Exit status: 0 done, 1 failed, 2 wrong request.
