@@ -150,7 +150,8 @@ def _round(unit: InferenceUnit, dataset: Dataset, logit_scale: float) -> tuple[l
     Begins with the first batch of training images that changes a weight.
     """
     size = min(unit.config.training.batch, len(dataset.train_labels))
-    batches, changed = [], 0
+    batches: list[Batch] = []
+    changed = 0
     for first in range(0, MOST_BATCHES * size, size):
         images = dataset.train_images[first : first + size]
         labels = dataset.train_labels[first : first + size]
