@@ -286,8 +286,10 @@ def load_config(source: str) -> "System":
     return configurations.load(source)
 
 
-def load_mca_config(source: str, command: str) -> "Config":
-    """As :func:`load_config`, for a command that only systems with a chi memory have.
+def load_mca_config(source: str, command: str, kinds: str = "mca alone") -> "Config":
+    """As :func:`load_config`, for a command that only systems with a chi memory have, here at least.
+
+    ``kinds``: what the message says of the kinds that have it.
 
     Raises
     ------
@@ -298,7 +300,7 @@ def load_mca_config(source: str, command: str) -> "Config":
 
     settings = load_config(source)
     if not isinstance(settings, Config):
-        raise RequestError(_not_for(settings, command, "it is for those of the kind mca alone"))
+        raise RequestError(_not_for(settings, command, f"it is for those of the kind {kinds}"))
     return settings
 
 

@@ -85,7 +85,7 @@ def report(
 
             cnn_reports.report(chosen, seed=seed, out=out, result=result)
             return
-        settings = cli.load_mca_config(config, "mixbar report")
+        settings = cli.load_mca_config(config, "mixbar report", "mca or cnn")
         from energy import markdown, page
         from energy import report as reports
         from energy.formats import si
