@@ -287,9 +287,9 @@ def load_config(source: str) -> "System":
 
 
 def load_mca_config(source: str, command: str, kinds: str = "mca alone") -> "Config":
-    """As :func:`load_config`, for a command that only systems with a chi memory have, here at least.
+    """As :func:`load_config`, for what works on systems with a chi memory alone.
 
-    ``kinds``: what the message says of the kinds that have it.
+    ``kinds``: those that ``command`` as a whole takes, for the message.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def test_node(out, capsys):
         (["nope"], "Unknown configuration 'nope'"),
         (["mca_mlp", "--node", "3"], "between 7 and 180 nm, not 3 nm"),
         (["tiny_cnn", "--node", "7"], "--node is no option of tiny_cnn"),
-        (["li_mlp"], "'mixbar report' does not take li_mlp, a system of the kind in_situ"),
+        (["li_mlp"], "'mixbar report' does not take li_mlp, a system of the kind"),
         (["mca_mlp", "--vdd", "2"], "within a quarter of 0.80 V, not 2 V"),
         (["mca_mlp", "--activity", "no/such.json"], "There is no activity file no/such.json."),
         (["tiny_mca", "--activity", SAMPLE], "holds the activity of mca_mlp, not tiny_mca."),
