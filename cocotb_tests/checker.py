@@ -63,6 +63,8 @@ class Observation:
     """``[n, lanes]``: the words written."""
     cycles: Sequence[int] = (0, 0, 0, 0)
     """Cycles of the phases."""
+    follows: bool = False
+    """Whether the next image did not wait for the update of this one."""
 
 
 class Checker(Scoreboard):
@@ -88,12 +90,16 @@ class Checker(Scoreboard):
         all_layers = range(config.network.n_layers)
         self.chi_bases = np.array([config.chi_base(k) for k in all_layers])
         self.n_words = np.array([config.n_words(k) for k in all_layers])
+        # What the last image left to the one beside whose forward pass its update goes on.
+        self.carried_addresses = np.zeros(0, np.int64)
+        self.carried_words = np.zeros((0, config.update.lanes), np.int32)
+        self.carried_pulses: list[Pulse] = []
 
     def warm_up(self) -> None:
         """Compiles the model, or loads what was compiled before, without changing this checker."""
         other = Checker(self.config, seed=0)
         image = np.zeros(self.config.network.layers[0], np.uint8)
-        train_image(other.unit, other.states, settings(self.config), image, 0)
+        train_image(other.unit, other.states, settings(self.config), image, 0, False)
         infer_image(other.unit, other.states, image)
         array, time_s = other.arrays[-1], float(other.unit.device_time_s[0])
         n_rows, n_cols = array.shape
@@ -119,7 +125,7 @@ class Checker(Scoreboard):
         if run is None:
             infer_image(self.unit, self.states, image)
         else:
-            train_image(self.unit, self.states, run, image, label)
+            train_image(self.unit, self.states, run, image, label, seen.follows)
         trained = run is not None
         self._check_transactions(trained, seen)
         self._check_activations(seen)
@@ -219,20 +225,34 @@ class Checker(Scoreboard):
         words = trace.words[: trace.sizes[0]]
         owners = words[:, 0]
         addresses = self.chi_bases[owners] + words[:, 1] * self.n_words[owners] + words[:, 2]
-        self.equal_arrays("chi_words", "chi memory, addresses", addresses, seen.chi_addresses)
         rows = np.zeros((len(words), config.update.lanes), np.int32)
         for layer in layers:
             of_layer = owners == layer
             rows[of_layer] = self.unit.chi[layer][words[of_layer, 1], words[of_layer, 2]]
-        self.equal_arrays("chi_words", "chi memory, words", rows, seen.chi_words)
+        # Words of the image before come first, all of them; those of this one may be still to come
+        # if the next image followed.
+        addresses = np.concatenate((self.carried_addresses, addresses))
+        rows = np.concatenate((self.carried_words, rows))
+        n = len(addresses)
+        if seen.follows:
+            n = min(n, max(len(self.carried_addresses), len(seen.chi_addresses)))
+        self.equal_arrays("chi_words", "chi memory, addresses", addresses[:n], seen.chi_addresses)
+        self.equal_arrays("chi_words", "chi memory, words", rows[:n], seen.chi_words)
+        self.carried_addresses, self.carried_words = addresses[n:], rows[n:]
 
-    def expected_pulses(self) -> list[Pulse]:
-        """The pulses of the last image, in order."""
-        trace, lanes = self.unit.trace, self.config.update.lanes
+    def _refresh_pulses(self) -> list[Pulse]:
+        """The pulses of the last image's refresh, in order."""
+        trace = self.unit.trace
         pulses: list[Pulse] = []
         for layer, row, col, count in trace.refreshed[: trace.sizes[1]].tolist():
             pulses += [(layer, row, col, PLUS, RESET), (layer, row, col, MINUS, RESET)]
             pulses += [(layer, row, col, PLUS if count > 0 else MINUS, SET)] * abs(count)
+        return pulses
+
+    def _update_pulses(self) -> list[Pulse]:
+        """The pulses of the last image's update, in order."""
+        trace, lanes = self.unit.trace, self.config.update.lanes
+        pulses: list[Pulse] = []
         rows, devices = np.zeros(7 * lanes, np.int32), np.zeros(7 * lanes, np.int8)
         counts = trace.counts[: trace.sizes[0]]
         for entry in np.flatnonzero(counts.any(axis=1)):
@@ -242,7 +262,21 @@ class Checker(Scoreboard):
         return pulses
 
     def _check_pulses(self, seen: Observation) -> None:
-        expected = self.expected_pulses()
+        carried, refresh, update = (
+            self.carried_pulses,
+            self._refresh_pulses(),
+            self._update_pulses(),
+        )
+        expected = [
+            pulse
+            for of_first in (False, True)
+            for pulses in (carried, refresh)
+            for pulse in pulses
+            if (pulse[0] == 0) == of_first
+        ]
+        self.carried_pulses = update if seen.follows else []
+        if not seen.follows:
+            expected += update
         for k, (want, have) in enumerate(zip(expected, seen.pulses, strict=False)):
             self.equal("pulses", "pulse scheduler", f"pulse {k}", want, have)
         if len(expected) != len(seen.pulses):

@@ -130,6 +130,7 @@ class UnitBench(FrameBench):
         totals[-1] += 1
         seen.cycles = (totals - self.totals).tolist()
         self.totals = totals
+        seen.follows = bool(unpack.follows(records)[-1])
         seen.activations = unpack.activations(probes.take("activations"))
         seen.errors = unpack.errors(probes.take("errors"))
         scaled = probes.take("scaled")
@@ -154,6 +155,10 @@ class UnitBench(FrameBench):
         return activity_counts(self.checker.unit.counters)
 
     # State of the run.
+
+    def is_whole(self) -> bool:
+        """Whether nothing of the last image's update is left to the image in work."""
+        return self.checker.unit.is_whole
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The model's unit and arrays."""

@@ -44,7 +44,11 @@ def probes(config: Config) -> list[Instrument]:
         Probe(
             name="image",
             strobe="dut.activity.amount_images",
-            fields=(Field(expression="dut.activity.counters", width=COUNTER_BITS * len(Activity)),),
+            fields=(
+                Field(expression="dut.activity.counters", width=COUNTER_BITS * len(Activity)),
+                # High in the first cycle of an image that did not wait for this one's update.
+                Field(expression="dut.sequencer.carried", width=1),
+            ),
         ),
         Probe(
             name="activations",
@@ -143,7 +147,11 @@ class UnitProbes(FrameProbes):
 
     def counters(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
         """int64 ``[n_images, len(Activity)]``: what each image's last cycle has not added to."""
-        return np.ascontiguousarray(records).view(np.int64)
+        return np.ascontiguousarray(records[:, :-1]).view(np.int64)
+
+    def follows(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """bool ``[n_images]``: whether the next image did not wait for the update of this one."""
+        return records[:, -1] != 0
 
     def errors(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
         """int32 ``[n_words, lanes]``."""

@@ -19,13 +19,15 @@ class CodeBuffer(wiring.Component):
     away from zero: 0, 1 or 2. The bias row, the last, is not streamed: its code is the constant
     ``activation_code(255) = 2``, also where it has a word of its own. Lanes beyond it are 0.
 
-    Layer 0 has two banks, so that an image may load while the one before is still used; the other
-    layers have one.
+    Layer 0 has two banks, so that an image may load while the one before is still used; with
+    ``update.overlap`` three, as the one before that may still be updated. The other layers have
+    one.
 
     **Timing**: ``i`` is always ready. ``codes`` belong to the ``address`` of the cycle before
     (``LATENCY`` = 1); a word written in cycle t is readable, and its flag valid, from t + 1. After
     ``swap`` in cycle t ``nonzero``, and ``codes`` of addresses given from t + 1 on, are those of
-    the bank just loaded. Memory contents are undefined until written.
+    the bank just loaded, but with overlap the ``codes`` stay those of the bank that was the current
+    one at the last ``select``. Memory contents are undefined until written.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ class CodeBuffer(wiring.Component):
         Strobe: the loaded bank becomes the current one. No word is transferred in this cycle.
     rewind : ``In(1)``, layer 0 only
         Strobe: loading starts again at word 0; wins over a word transferred in the same cycle.
+    select : ``In(1)``, layer 0 with overlap only
+        Strobe: from the next cycle on ``codes`` are those of the current bank.
 
     Raises
     ------
@@ -62,7 +66,7 @@ class CodeBuffer(wiring.Component):
         self.config = config
         self.layer = layer
         self.n_words = config.n_words(layer)
-        self.n_banks = 1 if layer else 2
+        self.n_banks = 1 if layer else 3 if config.update.overlap else 2
         ports = {
             "i": In(stream.Signature(activation_word_layout(config), always_ready=True)),
             "address": In(range(self.n_words)),
@@ -71,13 +75,15 @@ class CodeBuffer(wiring.Component):
         }
         if layer == 0:
             ports |= {"swap": In(1), "rewind": In(1)}
+        if self.n_banks == 3:
+            ports |= {"select": In(1)}
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes = self.config.update.lanes
         bias_word, bias_lane = divmod(self.config.network.n_rows(self.layer) - 1, lanes)
-        bank_stride = 1 << self.address.shape().width  # a power of two: the bank is one address bit
+        bank_stride = 1 << self.address.shape().width  # the bank is the upper address bits
 
         # 0, 1 or 2 in two bits: the sign of an activation's code is always plus.
         row_layout = data.ArrayLayout(unsigned(2), lanes)
@@ -85,7 +91,9 @@ class CodeBuffer(wiring.Component):
             shape=row_layout, depth=bank_stride * (self.n_banks - 1) + self.n_words, init=[]
         )
         write, read = codes_memory.write_port(), codes_memory.read_port()
-        bank = Signal()  # the current one; the other is loaded
+        current_bank = Signal(range(self.n_banks))
+        load_bank = Signal(range(self.n_banks), init=self.n_banks - 1)
+        read_bank = Signal(range(self.n_banks))
         word = Signal(range(self.n_words))
         written = Signal(row_layout)
         some = Signal()
@@ -100,8 +108,8 @@ class CodeBuffer(wiring.Component):
             some.eq(written.as_value().any()),
             write.en.eq(self.i.valid),
             write.data.eq(written),
-            write.addr.eq(word + (Mux(bank, 0, bank_stride) if self.n_banks == 2 else 0)),
-            read.addr.eq(self.address + (Mux(bank, bank_stride, 0) if self.n_banks == 2 else 0)),
+            write.addr.eq(load_bank * bank_stride + word),
+            read.addr.eq(read_bank * bank_stride + self.address),
         ]
         loaded = Signal(self.n_words)  # flags of the bank being loaded
         with m.If(self.i.valid):
@@ -121,11 +129,21 @@ class CodeBuffer(wiring.Component):
                     code = activation_code(BIAS) if lane == bias_lane else 0
                     m.d.comb += self.codes[lane].eq(code)
 
-        current = Signal(self.n_words) if self.n_banks == 2 else loaded
+        current = loaded if self.layer else Signal(self.n_words)
         m.d.comb += self.nonzero.eq(current | (1 << bias_word))
-        if self.n_banks == 2:
+        if self.layer == 0:
+            free_bank = current_bank if self.n_banks == 2 else 3 - load_bank - current_bank
             with m.If(self.swap):
-                m.d.sync += [bank.eq(~bank), current.eq(loaded)]
+                m.d.sync += [
+                    current_bank.eq(load_bank),
+                    load_bank.eq(free_bank),
+                    current.eq(loaded),
+                ]
             with m.If(self.rewind):
                 m.d.sync += word.eq(0)
+        if self.n_banks == 3:
+            with m.If(self.select):
+                m.d.sync += read_bank.eq(current_bank)
+        else:
+            m.d.comb += read_bank.eq(current_bank)
         return m

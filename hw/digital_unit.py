@@ -138,6 +138,7 @@ class DigitalUnit(wiring.Component):
             sequencer.skip_policy.eq(skip_policy),
             sequencer.image_ready.eq(host.image_ready),
             sequencer.result_ready.eq(host.ready_for_image),
+            sequencer.next_ready.eq(host.image_ready & host.ready_for_next),
             host.take.eq(sequencer.load),
             host.commit.eq(sequencer.done),
             host.commit_label.eq(self.label),
@@ -193,6 +194,11 @@ class DigitalUnit(wiring.Component):
             first_codes.rewind.eq(host.rewind),
         ]
         connect(m, host.o_codes, first_codes.i)
+        if self.config.update.overlap:
+            command = sequencer.update_command
+            m.d.comb += first_codes.select.eq(
+                command.valid & command.ready & (command.p.layer == 0)
+            )
 
         # One layer at a time: its code words reach the activation unit, its activations the next.
         last_layer = self.layers[-1]
@@ -255,14 +261,15 @@ class DigitalUnit(wiring.Component):
             sequencer.update_exponent.eq(quantiser.update_exponent),
         ]
         # Scaled words go to the outer product and, but for the first layer's, to the drivers of
-        # the next backward product. The outer product alone can stall.
+        # the next backward product. The outer product alone can stall, and what is left of the
+        # update before.
         scaled = quantiser.o
         self.scaled_transfer = scaled.valid & scaled.ready
         m.d.comb += [
-            self.outer_product.i_errors.valid.eq(scaled.valid),
+            self.outer_product.i_errors.valid.eq(scaled.valid & sequencer.settled),
             self.outer_product.i_errors.p.codes.eq(scaled.p.codes),
             self.outer_product.i_errors.p.last.eq(scaled.p.last),
-            scaled.ready.eq(self.outer_product.i_errors.ready),
+            scaled.ready.eq(self.outer_product.i_errors.ready & sequencer.settled),
             sequencer.scaled_done.eq(self.scaled_transfer & scaled.p.last),
         ]
         for layer in self.layers[1:]:
@@ -321,8 +328,14 @@ class DigitalUnit(wiring.Component):
         initialised = Signal()
         with m.If(~chi_memory.busy):
             m.d.sync += initialised.eq(1)
+        # A carried update keeps its threshold, whatever the host sets for the image beside it.
+        epsilon_log2 = self.epsilon_log2
+        if self.config.update.overlap:
+            epsilon_log2 = Signal.like(self.epsilon_log2)
+            with m.If(sequencer.update_command.valid & sequencer.update_command.ready):
+                m.d.sync += epsilon_log2.eq(self.epsilon_log2)
         m.d.comb += [
-            chi_memory.epsilon_log2.eq(self.epsilon_log2),
+            chi_memory.epsilon_log2.eq(epsilon_log2),
             chi_memory.read_enable.eq(host.chi_enable),
             chi_memory.read_address.eq(host.chi_address),
             host.chi_ack.eq(chi_memory.read_ack),
@@ -331,7 +344,9 @@ class DigitalUnit(wiring.Component):
             sequencer.initialised.eq(initialised),
             sequencer.update_busy.eq(outer_product.busy | chi_memory.busy),
             sequencer.pulse_busy.eq(self.pulse_scheduler.busy),
-            self.pulse_scheduler.window.eq(sequencer.window),
+            sequencer.upper_busy.eq(self.pulse_scheduler.upper_busy),
+            self.pulse_scheduler.first_window.eq(sequencer.first_window),
+            self.pulse_scheduler.upper_window.eq(sequencer.upper_window),
         ]
 
     def _connect_refresh(self, m: Module) -> None:
@@ -339,7 +354,7 @@ class DigitalUnit(wiring.Component):
         sequencer, refresh = self.sequencer, self.refresh_controller
         interval = self.config.refresh.interval
         images = Signal(range(interval + 1))
-        begins = sequencer.load & sequencer.train
+        begins = sequencer.load & (sequencer.train | sequencer.carried)
         first_layer = 1
         if interval:
             m.d.comb += refresh.due.eq(images + begins >= interval)

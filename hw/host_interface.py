@@ -154,6 +154,7 @@ class UnitInterface(wiring.Component):
                 "commit_trained": In(1),
                 "commit_skipped": In(1),
                 "ready_for_image": Out(1),
+                "ready_for_next": Out(1),
                 "run": Out(1),
                 "train": Out(1),
                 "idle": In(1),
@@ -185,6 +186,7 @@ class UnitInterface(wiring.Component):
             results.trained.eq(self.commit_trained),
             results.skipped.eq(self.commit_skipped),
             self.ready_for_image.eq(results.ready_for_image),
+            self.ready_for_next.eq(results.ready_for_next),
             self.run.eq(registers.control_run),
             self.train.eq(registers.control_train),
             registers.status_idle.eq(self.idle),
@@ -234,7 +236,7 @@ class HostInterface(UnitInterface):
         Registers; see :class:`~hw.register_file.RegisterFile` and ``hw.registers.register_table``.
     o_drives, o_codes, rewind, image_ready, label, take
         Loading an image; as of the input buffer.
-    i_outputs, commit, commit_label, commit_trained, commit_skipped, ready_for_image
+    i_outputs, commit, commit_label, commit_trained, commit_skipped, ready_for_image, ready_for_next
         Delivering a result; as of the result buffer.
     run, train : Out(1)
         Take images; train on them.

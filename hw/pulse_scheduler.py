@@ -95,8 +95,8 @@ class PulseScheduler(wiring.Component):
     begun are not interrupted.
 
     Exactly ``pulse_queue_depth`` words wait in the queue, and one more is in expansion, which
-    begins only while ``window`` is high. With the window closed, the next word after
-    ``pulse_queue_depth`` stalls.
+    begins only while the window of its layer is open. With the window closed, the next word after
+    ``pulse_queue_depth`` stalls. Words are never reordered.
 
     ::
 
@@ -122,12 +122,14 @@ class PulseScheduler(wiring.Component):
     i_words : In(stream of pulse_word_layout)
         At least one count of a word is non-zero.
     i_requests : In(stream of pulse_request_layout)
-    window : In(1)
-        Words may be taken from the queue.
+    first_window, upper_window : In(1)
+        Words of the first layer, words of the layers above may be taken from the queue.
     program : Out(program_signature)
         The request is registered and stable from the first cycle of a pulse to the next pulse.
     busy : Out(1)
         Something is queued or a pulse or its gap is running; from the cycle after a transfer.
+    upper_busy : Out(1)
+        The same, of the layers above the first.
     set_pulse, reset_pulse : Out(1)
         In the first cycle of each pulse.
 
@@ -146,9 +148,11 @@ class PulseScheduler(wiring.Component):
             {
                 "i_words": In(stream.Signature(pulse_word_layout(config))),
                 "i_requests": In(stream.Signature(pulse_request_layout(config))),
-                "window": In(1),
+                "first_window": In(1),
+                "upper_window": In(1),
                 "program": Out(program_signature(config)),
                 "busy": Out(1),
+                "upper_busy": Out(1),
                 "set_pulse": Out(1),
                 "reset_pulse": Out(1),
             }
@@ -166,7 +170,8 @@ class PulseScheduler(wiring.Component):
 
         # The word in expansion: its lanes that still have pulses to begin.
         word, pending = Signal(layout), Signal(lanes)
-        m.d.comb += queue.o.ready.eq(self.window & ~self.i_requests.valid & ~pending.any())
+        window = Mux(head.layer == 0, self.first_window, self.upper_window)
+        m.d.comb += queue.o.ready.eq(window & ~self.i_requests.valid & ~pending.any())
         with m.If(queue.o.ready & queue.o.valid):
             m.d.sync += word.eq(head)
             m.d.sync += pending.eq(Cat(head.counts[lane].any() for lane in range(lanes)))
@@ -222,5 +227,17 @@ class PulseScheduler(wiring.Component):
             with m.Else():
                 m.d.sync += begun.eq(begun + 1)
 
-        m.d.comb += self.busy.eq((queue.level != 0) | pending.any() | running)
+        # Words of the upper layers in the queue.
+        n_upper = Signal.like(queue.level)
+        enters = queue.i.valid & queue.i.ready & (queue.i.payload.layer != 0)
+        leaves = queue.o.valid & queue.o.ready & (head.layer != 0)
+        m.d.sync += n_upper.eq(n_upper + enters - leaves)
+        m.d.comb += [
+            self.busy.eq((queue.level != 0) | pending.any() | running),
+            self.upper_busy.eq(
+                (n_upper != 0)
+                | (pending.any() & (word.layer != 0))
+                | (running & (self.program.request.layer != 0))
+            ),
+        ]
         return m

@@ -46,6 +46,9 @@ class ResultBuffer(wiring.Component):
     ready_for_image : Out(1)
         A bank is free: an image may begin. Low in the cycle after a ``commit`` while the result
         before still waits.
+    ready_for_next : Out(1)
+        The other bank is free, too: the next image may begin in the cycle after this one's
+        ``commit``.
     o : Out(axi4_stream_signature(lanes))
         Frames to the host.
     """
@@ -66,6 +69,7 @@ class ResultBuffer(wiring.Component):
                 "trained": In(1),
                 "skipped": In(1),
                 "ready_for_image": Out(1),
+                "ready_for_next": Out(1),
                 "o": Out(axi4_stream_signature(config.update.lanes)),
             }
         )
@@ -110,7 +114,10 @@ class ResultBuffer(wiring.Component):
                 with m.If(searched_bank == bank):
                     m.d.sync += predicted[bank].eq(largest.index)
 
-        m.d.comb += self.ready_for_image.eq(Mux(fill_bank, ~waiting[1], ~waiting[0]))
+        m.d.comb += [
+            self.ready_for_image.eq(Mux(fill_bank, ~waiting[1], ~waiting[0])),
+            self.ready_for_next.eq(~waiting.any()),
+        ]
         for bank in range(2):
             with m.If(self.commit & (fill_bank == bank)):
                 m.d.sync += [

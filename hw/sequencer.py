@@ -50,8 +50,17 @@ class Sequencer(wiring.Component):
 
     The outer product of layer l is commanded as soon as its error codes are complete, so that the
     update of every layer but the first runs beside the backward products below it; UPDATE waits for
-    whatever is left: the first layer's outer product, pulses, refresh. No array computes while
-    ``window`` is high, so that pulses may be issued.
+    whatever is left: the first layer's outer product, pulses, refresh. No array computes then, so
+    that pulses may be issued.
+
+    With ``update.overlap`` UPDATE waits for refresh only if another training image waits; that
+    image begins in the next cycle, and the update is ``carried`` beside its forward pass. On no
+    array do a pulse and a product or read meet:
+
+    - pulses of the upper layers come first, then their refresh, then the second product;
+    - pulses of the first layer come behind its product and the refresh of the upper layers, and
+      its refresh behind them;
+    - the scaled errors wait, by ``settled``, until nothing of the carried update is left.
 
     **Timing**: LOAD waits for an image; the cycle in which it finds one is the first of the image
     and counts to FORWARD. A command is offered in the first cycle of its phase; the phase ends in
@@ -65,6 +74,8 @@ class Sequencer(wiring.Component):
     learning_rate_log2 : ``In(signed(6))``, epsilon_log2 : ``In(range(chi_bits))``
     image_ready, result_ready, initialised : ``In(1)``
         An image is loaded; the result store is free; the chi memory is cleared.
+    next_ready : ``In(1)``, with overlap only
+        An image is loaded and its result has room beside that of the current image.
     load : ``Out(1)``
         Strobe: the loaded image becomes the current one.
     read_command : ``Out(1)``, layer, direction
@@ -79,11 +90,19 @@ class Sequencer(wiring.Component):
         Layer whose units the errors under way belong to.
     update_command : ``Out(stream)``
         To the outer product.
-    update_busy, pulse_busy, refresh_busy : ``In(1)``
+    update_busy, pulse_busy, upper_busy, refresh_busy : ``In(1)``
+        ``upper_busy``: of the pulses, those of the layers above the first.
     refresh_upper, refresh_first : ``Out(1)``
         Strobes: arrays other than the first, the first array, are free for refresh.
-    window : ``Out(1)``
-        Pulses may be issued.
+    first_window, upper_window : ``Out(1)``
+        Pulses of the update may be issued on the first array, on the others.
+    follows : ``Out(1)``
+        The next image does not wait for the update of the current one; valid at ``done``.
+    carried : ``Out(1)``
+        The update of the image before is not over; always high in the first cycle of an image that
+        did not wait for it.
+    settled : ``Out(1)``
+        Nothing is left of the update of the image before.
     training : ``Out(1)``
         Whether the current image trains.
     skipped : ``Out(1)``
@@ -105,6 +124,7 @@ class Sequencer(wiring.Component):
                 "epsilon_log2": In(range(config.update.chi_bits)),
                 "image_ready": In(1),
                 "result_ready": In(1),
+                "next_ready": In(1),
                 "initialised": In(1),
                 "load": Out(1),
                 "read_command": Out(1),
@@ -121,10 +141,15 @@ class Sequencer(wiring.Component):
                 "update_command": Out(stream.Signature(update_command_layout(config))),
                 "update_busy": In(1),
                 "pulse_busy": In(1),
+                "upper_busy": In(1),
                 "refresh_busy": In(1),
                 "refresh_upper": Out(1),
                 "refresh_first": Out(1),
-                "window": Out(1),
+                "first_window": Out(1),
+                "upper_window": Out(1),
+                "follows": Out(1),
+                "carried": Out(1),
+                "settled": Out(1),
                 "training": Out(1),
                 "skipped": Out(1),
                 "done": Out(1),
@@ -135,6 +160,7 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         last_layer = self.config.network.n_layers - 1
+        overlap = self.config.update.overlap
 
         # The update command is computed when a layer's error codes are complete and offered from
         # the next cycle on.
@@ -149,16 +175,30 @@ class Sequencer(wiring.Component):
         with m.If(self.update_command.ready):
             m.d.sync += self.update_command.valid.eq(0)
 
-        # Refresh of the first array starts when its forward pass is over and refresh of the others
-        # has ended.
-        first_due = Signal()
+        # Pulses of a carried update, and refresh: first of the upper arrays, then, its forward pass
+        # over, of the first one.
+        upper_due, first_due = Signal(), Signal()
+        first_free = Signal()  # the first array's forward pass is over
         refreshing_upper = Signal()  # refresh may still hold an array other than the first
-        with m.If(first_due & ~self.refresh_busy):
+        over = ~(self.update_command.valid | self.update_busy | self.pulse_busy | self.refresh_busy)
+        upper_over = ~(upper_due | self.refresh_busy)
+        m.d.comb += [
+            self.settled.eq(~self.carried | over),
+            self.upper_window.eq(self.carried),
+            self.first_window.eq(self.carried & first_free & upper_over),
+        ]
+        with m.If(over):
+            m.d.sync += self.carried.eq(0)
+        with m.If(upper_due & ~self.upper_busy):
+            m.d.comb += self.refresh_upper.eq(1)
+            m.d.sync += upper_due.eq(0)
+        with m.If(first_due & upper_over & self.settled):
             m.d.comb += self.refresh_first.eq(1)
             m.d.sync += [first_due.eq(0), refreshing_upper.eq(0)]
 
         commanded = Signal()  # this phase's product has been accepted
         ready = self.run & self.image_ready & self.result_ready & self.initialised
+        alone = Signal()  # the next image waits for the update of this one
         skip = (self.zero_error & (self.skip_policy == SkipMode.ZERO_ERROR)) | (
             self.zero_codes & (self.skip_policy == SkipMode.ZERO_CODES)
         )
@@ -175,30 +215,33 @@ class Sequencer(wiring.Component):
             # Wait for an image, room for its result and the end of initialisation; then the loaded
             # image reaches the line drivers, and refresh may use the arrays not needed yet.
             with m.State("LOAD"):
+                train = self.train | self.carried
                 m.d.comb += [
-                    self.load.eq(ready),
-                    self.refresh_upper.eq(self.load & self.train),
+                    self.load.eq(ready | self.carried),
                     self.phase.eq(Mux(self.load, Phase.FORWARD, Phase.IDLE)),
                 ]
                 with m.If(self.load):
                     m.d.sync += [
-                        self.training.eq(self.train),
+                        self.training.eq(train),
                         self.layer.eq(0),
                         commanded.eq(0),
-                        refreshing_upper.eq(self.train),
+                        refreshing_upper.eq(train),
                         self.skipped.eq(0),
                     ]
                     m.next = "FORWARD"
+                if overlap:
+                    with m.If(self.load):
+                        m.d.sync += [upper_due.eq(train), alone.eq(0)]
+                else:
+                    m.d.comb += self.refresh_upper.eq(self.load & self.train)
 
             # One forward product after the other, each through read-out and activation unit.
             with m.State("FORWARD"):
-                offer_command(
-                    Direction.FORWARD, (self.layer != 0) & refreshing_upper & self.refresh_busy
-                )
+                offer_command(Direction.FORWARD, (self.layer != 0) & refreshing_upper & ~upper_over)
                 with m.If(self.forward_done):
                     m.d.sync += commanded.eq(0)
                     with m.If(self.layer == 0):
-                        m.d.sync += first_due.eq(self.training)
+                        m.d.sync += [first_due.eq(self.training), first_free.eq(1)]
                     with m.If(self.layer == last_layer):
                         m.d.sync += self.error_layer.eq(last_layer)
                         m.next = "UPDATE"
@@ -234,22 +277,25 @@ class Sequencer(wiring.Component):
                         with m.If(self.layer == 1):
                             m.next = "UPDATE"
 
-            # All products are done: pulses may be issued until nothing is left to do.
+            # All products are done: pulses may be issued, until nothing is left to do or the next
+            # image begins.
             with m.State("UPDATE"):
                 m.d.comb += [
                     self.phase.eq(Phase.UPDATE),
-                    self.window.eq(~self.refresh_busy),
-                    self.done.eq(
-                        ~(
-                            self.update_command.valid
-                            | self.update_busy
-                            | self.pulse_busy
-                            | self.refresh_busy
-                        )
-                    ),
+                    self.upper_window.eq(~self.refresh_busy),
+                    self.first_window.eq(~self.refresh_busy & ~self.follows),
+                    self.done.eq(over | self.follows),
                 ]
                 with m.If(self.done):
                     m.next = "LOAD"
+                if overlap:
+                    m.d.comb += self.follows.eq(
+                        self.run & self.train & self.next_ready & ~(alone | self.refresh_busy)
+                    )
+                    with m.If(self.done):
+                        m.d.sync += [self.carried.eq(self.follows), first_free.eq(0)]
+                    with m.Elif(~self.refresh_busy):
+                        m.d.sync += alone.eq(1)
         return m
 
     def _command_update(

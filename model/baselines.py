@@ -141,7 +141,7 @@ def train_direct(
     correct = 0
     trace = unit.trace
     for index in order:
-        correct += train_image(unit, arrays, run, images[index], labels[index])
+        correct += train_image(unit, arrays, run, images[index], labels[index], False)
         for entry in range(trace.sizes[0]):
             layer, col, word = trace.words[entry]
             unit.chi[layer][col, word, :] = 0
@@ -172,7 +172,7 @@ def train_single_device(
     deferred = Settings(run.learning_rate_log2, DEFERRED_LOG2, run.running_scale, run.skip)
     for index in order:
         time_s = unit.device_time_s[0]
-        correct += train_image(unit, arrays, deferred, images[index], labels[index])
+        correct += train_image(unit, arrays, deferred, images[index], labels[index], False)
         for entry in range(trace.sizes[0]):
             layer, col, word = trace.words[entry]
             chi = unit.chi[layer][col, word]

@@ -248,6 +248,10 @@ class UpdateConfig:
     skip_policy: SkipPolicy = SkipPolicy.ZERO_ERROR
     """When backward products and update are skipped."""
 
+    overlap: bool = False
+    """The rest of an image's update runs beside the forward pass of the next training image, where
+    that one waits already. The first layer then sees each update an image late."""
+
     def __post_init__(self) -> None:
         require(
             4 <= self.lanes <= 128 and self.lanes & (self.lanes - 1) == 0,

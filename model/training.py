@@ -59,15 +59,18 @@ def train_images(
     images: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     order: NDArray[np.int64],
+    follows: bool,
 ) -> int:
     """Trains on ``images[order]``, one after the other; returns how many were classified correctly
     before their update.
 
-    ``images``: uint8 ``[n, layers[0]]``; ``labels``: uint8 ``[n]``; ``order``: int64 ``[m]``.
+    ``images``: uint8 ``[n, layers[0]]``; ``labels``: uint8 ``[n]``; ``order``: int64 ``[m]``;
+    ``follows``: whether another training image follows the last one.
     """
     correct = 0
-    for index in order:
-        correct += train_image(unit, arrays, run, images[index], labels[index])
+    for k in range(len(order)):
+        image, label = images[order[k]], labels[order[k]]
+        correct += train_image(unit, arrays, run, image, label, follows or k + 1 < len(order))
     return correct
 
 
@@ -203,7 +206,8 @@ class Training:
     def train_images(self, run: Settings, order: NDArray[np.int64]) -> int:
         """:func:`train_images` on this run; a reference with another rule overrides it."""
         images, labels = self.dataset.train_images, self.dataset.train_labels
-        return train_images(self.unit, self.arrays, run, images, labels, order)
+        follows = self.position + len(order) < self.images_per_epoch
+        return train_images(self.unit, self.arrays, run, images, labels, order, follows)
 
     @property
     def arrays(self) -> tuple[CrossbarState, ...]:
@@ -253,7 +257,8 @@ class Training:
 
         Yields whether an epoch was completed in this step (its :class:`Epoch` is then the last of
         ``curve``). Between two steps the state is whole: it may be saved, and the iteration
-        abandoned. The chunk's size changes nothing in the result.
+        abandoned; where a chunk's last image left some of its update to the next, the step goes on.
+        The chunk's size changes nothing in the result.
         """
         drops = rate_drop_images(self.config, self.epochs * self.images_per_epoch)
         while not self.finished:
@@ -262,7 +267,7 @@ class Training:
                 ahead = [drop - self.images for drop in drops if drop > self.images]
                 n = min([chunk_images, *ahead])
                 self._train(order[self.position : self.position + n])
-                if self.position < self.images_per_epoch:
+                if self.position < self.images_per_epoch and self.unit.is_whole:
                     yield False
             self._close_epoch()
             yield True

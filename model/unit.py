@@ -27,7 +27,6 @@ from model.cycles import (
     REFRESH_START_CYCLES,
     Timing,
     backward_cycles,
-    error_cycles,
     forward_cycles,
     refresh_row_cycles,
     scaled_end,
@@ -55,10 +54,15 @@ from model.refresh_controller import (
 )
 from model.rounding import shift_round
 from model.update_timing import (
+    FIRST,
+    NEVER,
+    UPPER,
     UpdateTiming,
     drain,
     new_timing,
     open_window,
+    postpone,
+    pulses_end,
     reset_timing,
     update_timing,
 )
@@ -164,6 +168,9 @@ class UnitState(NamedTuple):
     """int64 ``[len(Activity)]``: totals since reset."""
     device_time_s: npt.NDArray[np.float64]
     """float64 ``[1]``: device time of the next image."""
+    carried: npt.NDArray[np.int64]
+    """int64 ``[6]``: what the last image left of its update, see the names of the entries in the
+    source; its pulses are in ``trace`` until the next update."""
     trace: Trace
     scratch: Scratch
     update_timing: UpdateTiming
@@ -177,11 +184,17 @@ class UnitState(NamedTuple):
     decay_log2: int
     crowded_codes: int
     scale_bits: int
+    overlap: bool
     refresh_interval: int
     refresh_rows: int
     read_integration_cycles: int
     clock_period_s: float
     seconds_per_image: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last image left nothing of its update to the next."""
+        return not self.carried[0]
 
 
 def new_unit(config: Config) -> UnitState:
@@ -226,6 +239,7 @@ def new_unit(config: Config) -> UnitState:
         refresh=np.zeros(3, dtype=np.int64),
         counters=np.zeros(len(Activity), dtype=np.int64),
         device_time_s=np.zeros(1),
+        carried=np.zeros(6, dtype=np.int64),
         trace=trace,
         scratch=Scratch(
             products=np.zeros(lanes, dtype=np.int8),
@@ -245,6 +259,7 @@ def new_unit(config: Config) -> UnitState:
         decay_log2=config.update.decay_log2,
         crowded_codes=config.update.crowded_codes,
         scale_bits=config.scale_bits,
+        overlap=config.update.overlap,
         refresh_interval=config.refresh.interval,
         refresh_rows=config.refresh.rows,
         read_integration_cycles=config.array.read_integration_cycles,
@@ -271,6 +286,14 @@ _PULSE_WORDS = int(Activity.PULSE_WORDS)
 _SETS = int(Activity.SET_PULSES)
 _RESETS = int(Activity.RESET_PULSES)
 _PAIRS = int(Activity.REFRESHED_PAIRS)
+
+# Entries of UnitState.carried; times are those of the image that they are carried into.
+_CARRIED = 0  # whether an update was left
+_ENTRIES = 1  # its chi words in the trace
+_COMMAND = 2  # cycle of the first layer's update command; NEVER without
+_WORDS = 3  # chi words of the first layer
+_PULSE_WORDS = 4  # those that make pulses
+_UPDATE_END = 5  # the chi memory is idle from here if there is no command
 
 
 @njit
@@ -444,8 +467,7 @@ def _refresh_row(
 
 @njit
 def _refresh(unit: UnitState, arrays: tuple[CrossbarState, ...], first: bool, time_s: float) -> int:
-    """Refresh of the arrays that are free now, the first or all others, if due; returns the cycles
-    it takes."""
+    """Refresh of the first array or of all others, if due; returns the cycles it takes."""
     layer, row = unit.refresh[0], unit.refresh[1]
     due = unit.refresh_interval > 0 and unit.refresh[2] >= unit.refresh_interval
     if not due or (layer == 0) != first:
@@ -463,6 +485,74 @@ def _refresh(unit: UnitState, arrays: tuple[CrossbarState, ...], first: bool, ti
     if unit.refresh_rows == 1 or layer == 0:
         unit.refresh[2] = 0
     return cycles
+
+
+@njit
+def _issue_pulses(
+    unit: UnitState,
+    arrays: tuple[CrossbarState, ...],
+    entries: int,
+    lowest: int,
+    highest: int,
+    time_s: float,
+) -> None:
+    """The pulses of an update's first ``entries`` chi words, as the scheduler issues them, on the
+    arrays from ``lowest`` to ``highest``."""
+    trace = unit.trace
+    n_pulses = PULSES_PER_LANE * trace.counts.shape[1]
+    rows = np.empty(n_pulses, dtype=np.int32)
+    devices = np.empty(n_pulses, dtype=np.int8)
+    for entry in range(entries):
+        layer, col, word = trace.words[entry]
+        if lowest <= layer <= highest:
+            n_pulses = expand(word, trace.counts[entry], rows, devices)
+            for k in range(n_pulses):
+                program(arrays[layer], rows[k], col, devices[k], SET, time_s)
+            unit.counters[_SETS] += n_pulses
+
+
+@njit
+def _carry_update(
+    unit: UnitState,
+    cycles: int,
+    command: int,
+    n_words: int,
+    n_pulse_words: int,
+    update_end: int,
+) -> None:
+    """Leaves the update to the next image, which begins ``cycles`` after this one."""
+    carried = unit.carried
+    carried[_CARRIED] = 1
+    carried[_ENTRIES] = unit.trace.sizes[0]
+    carried[_COMMAND] = command if command >= NEVER else command - cycles
+    carried[_WORDS] = n_words
+    carried[_PULSE_WORDS] = n_pulse_words
+    carried[_UPDATE_END] = update_end - cycles
+    postpone(unit.update_timing, cycles)
+
+
+@njit
+def _end_update(
+    unit: UnitState, arrays: tuple[CrossbarState, ...], window: int, time_s: float
+) -> int:
+    """The rest of the update that the image before left: the first layer's, whose pulses may begin
+    in cycle ``window``. Returns the cycle from which nothing of it is left."""
+    carried, scratch = unit.carried, unit.scratch
+    update_end = carried[_UPDATE_END]
+    open_window(unit.update_timing, FIRST, window)
+    if carried[_COMMAND] < NEVER:
+        _, update_end = update_timing(
+            unit.update_timing,
+            carried[_COMMAND],
+            carried[_WORDS],
+            scratch.positions,
+            scratch.pulses,
+            carried[_PULSE_WORDS],
+            FIRST,
+        )
+    _issue_pulses(unit, arrays, carried[_ENTRIES], 0, 0, time_s)
+    carried[_CARRIED] = 0
+    return max(update_end, drain(unit.update_timing))
 
 
 @njit
@@ -512,6 +602,7 @@ def train_image(
     run: Settings,
     image: npt.NDArray[np.uint8],
     label: int,
+    follows: bool,
 ) -> bool:
     """One training step on one image; returns whether the image was classified correctly before the
     update.
@@ -519,6 +610,10 @@ def train_image(
     Order on every array, as in the gateware: refresh of the arrays other than the first, forward
     products, refresh of the first array, backward products, then the pulses of the update, last
     layer first. ``image``: uint8 ``[layers[0]]``; ``label``: its class.
+
+    ``follows``: the next training image waits when the products are done. With ``update.overlap``
+    the pulses then belong to that image: those of the upper arrays come before their refresh, those
+    of the first array between its forward product and its refresh.
     Source: Nandakumar 2020, Figure 2 and Methods; error scaling as in design notes of
     docs/quantiser.md.
     """
@@ -527,14 +622,22 @@ def train_image(
     time_s = unit.device_time_s[0]
     trace, counters, constants = unit.trace, unit.counters, unit.timing
     scratch = unit.scratch
-    lanes = trace.counts.shape[1]
-    rows = np.empty(PULSES_PER_LANE * lanes, dtype=np.int32)
-    devices = np.empty(PULSES_PER_LANE * lanes, dtype=np.int8)
+    carried = unit.carried
+    follows = follows and unit.overlap
 
     _load(unit, image)
     unit.refresh[2] += 1
-    upper_end = _refresh(unit, arrays, False, time_s)
-    refresh_end = 0
+    # With overlap, refresh of the upper arrays begins behind their pulses and the first cycle.
+    upper_end = 0
+    if carried[_CARRIED]:
+        upper_end = pulses_end(unit.update_timing)
+        _issue_pulses(unit, arrays, carried[_ENTRIES], 1, last, time_s)
+    if unit.overlap:
+        upper_end = max(1, upper_end)
+        upper_end += max(1, _refresh(unit, arrays, False, time_s))
+    else:
+        upper_end = _refresh(unit, arrays, False, time_s)
+    settled, refresh_end = 0, 0
 
     # Forward. `now` is the cycle in which the next command is offered.
     now = 1
@@ -545,10 +648,13 @@ def train_image(
         now += forward_cycles(constants, layer)
         if layer == 0:
             refresh_end = max(now, upper_end)
+            if carried[_CARRIED]:
+                settled = max(upper_end, _end_update(unit, arrays, refresh_end, time_s))
+                refresh_end = max(refresh_end, settled)
             refresh_end += _refresh(unit, arrays, True, time_s)
     trace.cycles[0] = now
 
-    # Output error.
+    # Output error. Its codes wait until nothing of the update before is left.
     outputs, errors = trace.activations[n_layers], trace.errors[last]
     best = 0
     for k in range(errors.shape[0]):
@@ -557,8 +663,9 @@ def train_image(
             best = k
     maximum = _scale_errors(unit, run, last, 0)
     zero_codes = not trace.error_codes[last].any()
-    now += error_cycles(constants, last)
-    trace.cycles[1] = error_cycles(constants, last)
+    forward_end = now
+    now = scaled_end(constants, last, now, settled)
+    trace.cycles[1] = now - forward_end
     skipped = (run.skip == 1 and maximum == 0) or (run.skip == 2 and zero_codes)
     trace.sizes[2] = skipped
     counters[_SKIPPED] += skipped
@@ -570,6 +677,7 @@ def train_image(
     # below it.
     reset_timing(unit.update_timing)
     base_exponent, update_end = 0, 0
+    command, n_words, n_pulse_words = NEVER, 0, 0
     backward_start = now
     for layer in range(last, -1, -1):
         trace.exponents[layer, 2] = -1
@@ -584,18 +692,23 @@ def train_image(
             )
         if layer == 0:
             trace.cycles[2] = now - backward_start
-            open_window(unit.update_timing, max(now, refresh_end))
+            open_window(unit.update_timing, UPPER, max(now, refresh_end))
+            open_window(unit.update_timing, FIRST, max(now, refresh_end))
         codes_free = now
         if trace.exponents[layer, 2] >= 0:
             n_words, n_pulse_words = _update_layer(unit, run, layer, scratch)
-            codes_free, update_end = update_timing(
-                unit.update_timing,
-                now,
-                n_words,
-                scratch.positions,
-                scratch.pulses,
-                n_pulse_words,
-            )
+            if layer == 0 and follows:
+                command = now
+            else:
+                codes_free, update_end = update_timing(
+                    unit.update_timing,
+                    now,
+                    n_words,
+                    scratch.positions,
+                    scratch.pulses,
+                    n_pulse_words,
+                    FIRST if layer == 0 else UPPER,
+                )
         if layer > 0:
             base_exponent += trace.exponents[layer, 0]
             _backward_layer(unit, arrays, layer, time_s)
@@ -603,14 +716,13 @@ def train_image(
             now += backward_cycles(constants, layer)
             now = scaled_end(constants, layer - 1, now, codes_free)
 
-    # Pulses, in the order in which the scheduler issues them.
-    for entry in range(trace.sizes[0]):
-        layer, col, word = trace.words[entry]
-        n_pulses = expand(word, trace.counts[entry], rows, devices)
-        for k in range(n_pulses):
-            program(arrays[layer], rows[k], col, devices[k], SET, time_s)
-        counters[_SETS] += n_pulses
-    pulses_end = drain(unit.update_timing)
-    trace.cycles[3] = max(now, refresh_end, update_end, pulses_end) + 1 - now
+    end = max(now, refresh_end)
+    if follows:
+        if not skipped:
+            _carry_update(unit, end + 1, command, n_words, n_pulse_words, update_end)
+    else:
+        _issue_pulses(unit, arrays, trace.sizes[0], 0, last, time_s)
+        end = max(end, update_end, drain(unit.update_timing))
+    trace.cycles[3] = end + 1 - now
     _finish(unit)
     return best == label

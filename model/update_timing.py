@@ -13,6 +13,9 @@ leaves the queue of depth D and P that of its transfer into it::
     X[j] = max(P[j] + QUEUE_LATENCY, window, begin of the last pulse of word j - 1)
     first pulse of j = max(X[j] + WORD_LATENCY, end of the gap before it)
 
+Words of the first layer and those of the layers above have a window each; without overlap the two
+open as one.
+
 Source: the timing contracts of ``hw/``, asserted there; ``tests/hw/test_update_path.py`` holds this
 module against the three components wired together.
 """
@@ -26,11 +29,15 @@ from model.config import Config
 from model.jit import njit
 
 __all__ = [
+    "FIRST",
     "NEVER",
+    "UPPER",
     "UpdateTiming",
     "drain",
     "new_timing",
     "open_window",
+    "postpone",
+    "pulses_end",
     "reset_timing",
     "update_timing",
 ]
@@ -53,13 +60,16 @@ WORD_LATENCY = 2
 NEVER = 1 << 60
 """A time that is not known yet."""
 
+UPPER, FIRST = 0, 1
+"""Windows: for words of all layers but the first, and of the first."""
+
 # Entries of UpdateTiming.times.
-_WINDOW = 0  # the window is open from here
-_EXPANDER = 1  # no word is in expansion from here
-_PULSE = 2  # the next pulse may begin here: pulses and gaps have ended
-_CHI = 3  # the chi memory is idle from here
-_FIRST = 4  # index of the oldest waiting word
-_WAITING = 5  # number of waiting words
+_WINDOW = 0  # two entries: the windows UPPER and FIRST are open from here
+_EXPANDER = 2  # no word is in expansion from here
+_PULSE = 3  # the next pulse may begin here: pulses and gaps have ended
+_CHI = 4  # the chi memory is idle from here
+_OLDEST = 5  # index of the oldest waiting word
+_WAITING = 6  # number of waiting words
 
 
 class UpdateTiming(NamedTuple):
@@ -71,9 +81,10 @@ class UpdateTiming(NamedTuple):
     set_cycles: int
     gap_cycles: int
     times: npt.NDArray[np.int64]
-    """int64 ``[6]``: see the names of the entries in the source."""
+    """int64 ``[7]``: see the names of the entries in the source."""
     queue: npt.NDArray[np.int64]
-    """int64 ``[pulse_queue_depth, 2]``, a ring: transfer into the queue, and number of pulses."""
+    """int64 ``[pulse_queue_depth, 3]``, a ring: transfer into the queue, number of pulses, and
+    window."""
     stalls: npt.NDArray[np.int64]
     """int64 ``[CHI_LATENCY, 2]``: offer and transfer of the last pulse words, oldest first."""
 
@@ -83,8 +94,8 @@ def new_timing(config: Config) -> UpdateTiming:
     timing = UpdateTiming(
         set_cycles=config.pulse.set_cycles,
         gap_cycles=config.pulse.gap_cycles,
-        times=np.zeros(6, np.int64),
-        queue=np.zeros((config.pulse_queue_depth, 2), np.int64),
+        times=np.zeros(7, np.int64),
+        queue=np.zeros((config.pulse_queue_depth, 3), np.int64),
         stalls=np.zeros((CHI_LATENCY, 2), np.int64),
     )
     reset_timing(timing)
@@ -93,35 +104,45 @@ def new_timing(config: Config) -> UpdateTiming:
 
 @njit
 def reset_timing(timing: UpdateTiming) -> None:
-    """Time begins anew: nothing is queued or runs, the window is not known yet.
+    """Time begins anew: nothing is queued or runs, no window is known yet.
 
     Pulses of a refresh need no mention: they are over before the window opens.
     """
     timing.times[:] = 0
-    timing.times[_WINDOW] = NEVER
+    timing.times[_WINDOW + UPPER] = NEVER
+    timing.times[_WINDOW + FIRST] = NEVER
     timing.stalls[:] = 0
 
 
 @njit
-def open_window(timing: UpdateTiming, cycle: int) -> None:
-    """``window`` of the scheduler is high from ``cycle`` on; ``NEVER`` says: not known yet.
+def open_window(timing: UpdateTiming, window: int, cycle: int) -> None:
+    """``window`` of the scheduler is open from ``cycle`` on.
 
-    With words in the queue the window may only become known, never close.
+    A window may only become known, never close.
     """
-    timing.times[_WINDOW] = cycle
+    timing.times[_WINDOW + window] = cycle
+
+
+@njit
+def postpone(timing: UpdateTiming, cycles: int) -> None:
+    """Counts from ``cycles`` later on; the window of the first layer is not known yet."""
+    timing.times[: _CHI + 1] -= cycles
+    timing.times[_WINDOW + FIRST] = NEVER
+    timing.queue[:, 0] -= cycles
+    timing.stalls[:] -= cycles
 
 
 @njit
 def _take(timing: UpdateTiming) -> int:
     """Takes the oldest word out of the queue, in the cycle returned, and plays its pulses."""
     times, period = timing.times, timing.set_cycles + timing.gap_cycles
-    first = times[_FIRST]
-    transferred, n_pulses = timing.queue[first]
-    taken = max(transferred + QUEUE_LATENCY, times[_WINDOW], times[_EXPANDER])
+    oldest = times[_OLDEST]
+    transferred, n_pulses, window = timing.queue[oldest]
+    taken = max(transferred + QUEUE_LATENCY, times[_WINDOW + window], times[_EXPANDER])
     begin = max(taken + WORD_LATENCY, times[_PULSE])
     times[_EXPANDER] = begin + (n_pulses - 1) * period
     times[_PULSE] = begin + n_pulses * period
-    times[_FIRST] = (first + 1) % timing.queue.shape[0]
+    times[_OLDEST] = (oldest + 1) % timing.queue.shape[0]
     times[_WAITING] -= 1
     return taken
 
@@ -134,20 +155,21 @@ def update_timing(
     positions: npt.NDArray[np.int32],
     pulses: npt.NDArray[np.int32],
     n_pulse_words: int,
+    window: int,
 ) -> tuple[int, int]:
     """One layer's update. Returns the cycles from which the outer product is idle, and both are.
 
     ``command``: cycle of the command's transfer, not before the outer product is idle;
     ``n_words``: product words of the update; ``positions``: int32 ``[>= n_pulse_words]``, rising,
     the indices 0..n_words-1 of those that make pulses; ``pulses``: int32, how many each makes, at
-    least 1. The second cycle is never before the first.
+    least 1; ``window``: whose the words are. The second cycle is never before the first.
 
-    While the window is not known, nothing leaves the queue. An update that does not fit into it
+    While their window is not known, nothing leaves the queue. An update that does not fit into it
     returns ``(NEVER, NEVER)`` and leaves ``timing`` as it was: call again when the window is known.
     The result of one that fits does not depend on the window.
     """
     times, depth = timing.times, timing.queue.shape[0]
-    if times[_WINDOW] >= NEVER and times[_WAITING] + n_pulse_words > depth:
+    if times[_WINDOW + window] >= NEVER and times[_WAITING] + n_pulse_words > depth:
         return NEVER, NEVER
     if n_words == 0:
         idle = command + 1 + EMPTY_CYCLES
@@ -173,9 +195,10 @@ def update_timing(
         transferred = offered
         if times[_WAITING] == depth:
             transferred = max(offered, _take(timing) + 1)
-        slot = (times[_FIRST] + times[_WAITING]) % depth
+        slot = (times[_OLDEST] + times[_WAITING]) % depth
         timing.queue[slot, 0] = transferred
         timing.queue[slot, 1] = pulses[k]
+        timing.queue[slot, 2] = window
         times[_WAITING] += 1
         delay += transferred - offered
         # The stall comes between the entries of words j + 2 and j + 3.
@@ -200,8 +223,18 @@ def drain(timing: UpdateTiming) -> int:
     That is a cycle of the past if nothing was left to do, and at least ``NEVER`` if words wait for
     a window that is not known.
     """
-    if timing.times[_WAITING] > 0 and timing.times[_WINDOW] >= NEVER:
-        return NEVER
-    while timing.times[_WAITING] > 0:
+    times = timing.times
+    while times[_WAITING] > 0:
+        if times[_WINDOW + timing.queue[times[_OLDEST], 2]] >= NEVER:
+            return NEVER
         _take(timing)
-    return timing.times[_PULSE]
+    return times[_PULSE]
+
+
+@njit
+def pulses_end(timing: UpdateTiming) -> int:
+    """What :func:`drain` would return; more words may follow those that wait."""
+    times = timing.times.copy()
+    end = drain(timing)
+    timing.times[:] = times
+    return end

@@ -64,6 +64,7 @@ DECKS: dict[str, Sequence[Any]] = {
     "drift_nu": (0.0, 0.04),
     "seconds_per_image": (0.0, 1.0),
     "crowded_codes": (0, 1, 3),
+    "overlap": (False, True),
 }
 
 
@@ -122,6 +123,7 @@ def _configuration(rng: np.random.Generator, name: str, hand: dict[str, Any]) ->
             decay_log2=hand["decay_log2"],
             crowded_codes=hand["crowded_codes"] if hand["decay_log2"] >= 2 else 0,
             skip_policy=hand["skip_policy"],
+            overlap=hand["overlap"],
         ),
         pulse=PulseConfig(
             set_cycles=hand["set_cycles"],

@@ -83,9 +83,9 @@ def _deeds(config: Config) -> dict[str, int]:
     unit, arrays = new_unit(config), new_arrays(config, SEED)
     states, run = tuple(array.state for array in arrays), settings(config)
     deeds: Counter[str] = Counter()
-    for image, label in zip(*draw_images(config, SEED, N_IMAGES), strict=True):
+    for index, (image, label) in enumerate(zip(*draw_images(config, SEED, N_IMAGES), strict=True)):
         before = unit.counters.copy()
-        train_image(unit, states, run, image, int(label))
+        train_image(unit, states, run, image, int(label), index + 1 < N_IMAGES)
         done: dict[str, Any] = dict(zip(Activity, unit.counters - before, strict=True))
         trace = unit.trace
         layers = range(config.network.n_layers)
@@ -96,6 +96,7 @@ def _deeds(config: Config) -> dict[str, int]:
         deeds["refreshed pairs"] += bool(done[Activity.REFRESHED_PAIRS])
         deeds["pairs written again"] += bool(trace.refreshed[: trace.sizes[1], 3].any())
         deeds["periodic refresh"] += bool(trace.sizes[3] > 1)
+        deeds["overlapped update"] += not unit.is_whole
         deeds["skipped"] += bool(trace.sizes[2])
         deeds["not skipped"] += not trace.sizes[2]
         deeds["update of every layer"] += bool((trace.exponents[:, 2] >= 0).all())

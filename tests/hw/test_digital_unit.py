@@ -15,7 +15,7 @@ from model.config import Config
 from model.configurations import tiny_mca
 from model.unit import settings
 from tests.hw.frame_sim import random_batch
-from tests.hw.unit_configs import UNITS, busy
+from tests.hw.unit_configs import UNITS, busy, overlapped
 from tests.hw.unit_sim import Run, run_unit
 
 N_IMAGES = 10
@@ -32,7 +32,8 @@ def test_equals_model(config: Config) -> None:
     run = run_unit(config, random_batch(config, N_IMAGES, seed=3))
     assert run.checker.images == run.checker.checked_results == N_IMAGES
     assert count(run, Activity.CHI_WORDS) > 0
-    refreshes = config.refresh.interval and config is not tiny_mca
+    assert bool(run.overlapped_images) == config.update.overlap
+    refreshes = config.refresh.interval and "tiny_mca" not in config.name
     assert bool(count(run, Activity.REFRESHED_PAIRS)) == bool(refreshes)
 
 
@@ -85,6 +86,38 @@ def test_settings_of_the_host() -> None:
         ),
     ]
     assert run_unit(busy, *batches).checker.images == 8
+
+
+def test_overlap_hides_the_update() -> None:
+    """Every image but the last of a batch goes on beside the next, in fewer cycles."""
+    batch = random_batch(busy, N_IMAGES, seed=3)
+    plain, run = run_unit(busy, batch), run_unit(overlapped, batch)
+    assert run.overlapped_images == N_IMAGES - 1
+    assert sum(map(sum, run.cycles)) < sum(map(sum, plain.cycles))
+    assert run.stalled_cycles > 0
+    # Pulses on every layer came after the image that made them.
+    assert {pulse[0] for pulses in run.pulses[1:] for pulse in pulses if pulse[4]} == {0, 1}
+
+
+@pytest.mark.parametrize(("idle", "stall"), [("0001", "1"), ("1", "1" + 299 * "0"), ("010", "001")])
+def test_overlap_with_slow_host(idle: str, stall: str) -> None:
+    """An image whose successor is late, or whose result is not taken, ends its update alone."""
+    batch = random_batch(overlapped, 6, seed=5)
+    run = run_unit(overlapped, batch, idle=idle, stall=stall)
+    assert run.checker.images == 6
+    assert run.overlapped_images < 6
+
+
+def test_overlap_ends_before_inference() -> None:
+    """Between two batches that train, and with settings that change."""
+    train, infer = (random_batch(overlapped, 3, seed=6, train=train) for train in (True, False))
+    plain = settings(overlapped)
+    other = random_batch(
+        overlapped, 3, seed=7, run=plain._replace(epsilon_log2=plain.epsilon_log2 + 2, skip=0)
+    )
+    run = run_unit(overlapped, train, infer, other, chi_by_bus=True)
+    assert run.pulses[3] == run.pulses[4] == run.pulses[5] == []
+    assert run.overlapped_images == 2 + 2
 
 
 def test_host_reads_chi() -> None:

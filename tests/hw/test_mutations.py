@@ -18,7 +18,7 @@ from cocotb_tests.checker import Mismatch
 from model.unit import settings
 from tests.hw.frame_sim import BrokenContract, Hang, random_batch
 from tests.hw.mutation import Fault, faulty_component, gateware_modules
-from tests.hw.unit_configs import busy
+from tests.hw.unit_configs import busy, overlapped
 from tests.hw.unit_sim import Run, run_unit
 
 BATCHES = (
@@ -159,8 +159,8 @@ FAULTS = (
     Fault(
         "banks not swapped",
         "code_buffer",
-        "[bank.eq(~bank), current.eq(loaded)]",
-        "[current.eq(loaded)]",
+        "                    current_bank.eq(load_bank),\n",
+        "",
         r"chi memory",
     ),
     # Errors.
@@ -387,29 +387,29 @@ FAULTS = (
     Fault(
         "a product does not wait for refresh",
         "sequencer",
-        "(self.layer != 0) & refreshing_upper & self.refresh_busy",
+        "(self.layer != 0) & refreshing_upper & ~upper_over",
         "0",
         r"Array 1 is programmed while it computes",
     ),
     Fault(
         "window open during refresh",
         "sequencer",
-        "self.window.eq(~self.refresh_busy)",
-        "self.window.eq(1)",
+        "self.first_window.eq(~self.refresh_busy & ~self.follows)",
+        "self.first_window.eq(1)",
         r"pulse scheduler",
     ),
     Fault(
         "window always open",
         "sequencer",
-        "m = Module()\n",
-        "m = Module()\n        m.d.comb += self.window.eq(1)\n",
+        "self.first_window.eq(self.carried & first_free & upper_over)",
+        "self.first_window.eq(1)",
         r"pulse scheduler|programmed while it computes",
     ),
     Fault(
         "an image ends before its pulses",
         "sequencer",
-        "                            | self.pulse_busy\n",
-        "",
+        "over = ~(self.update_command.valid | self.update_busy | self.pulse_busy | ",
+        "over = ~(self.update_command.valid | self.update_busy | ",
         r"pulse scheduler, number",
     ),
     Fault(
@@ -457,6 +457,53 @@ FAULTS = (
 )
 
 
+OVERLAP_FAULTS = (
+    Fault(
+        "errors do not wait for the update before",
+        "sequencer",
+        "self.settled.eq(~self.carried | over)",
+        "self.settled.eq(1)",
+        r"sequencer|chi memory|pulse scheduler|programmed while it computes",
+    ),
+    Fault(
+        "first pulses do not wait for their product",
+        "sequencer",
+        "self.carried & first_free & upper_over",
+        "self.carried & upper_over",
+        r"pulse scheduler|programmed while it computes|product of layer 0",
+    ),
+    Fault(
+        "first pulses do not wait for refresh",
+        "sequencer",
+        "self.carried & first_free & upper_over",
+        "self.carried & first_free",
+        r"pulse scheduler|sequencer",
+    ),
+    Fault(
+        "refresh does not wait for the upper pulses",
+        "sequencer",
+        "m.If(upper_due & ~self.upper_busy)",
+        "m.If(upper_due)",
+        r"pulse scheduler|sequencer|programmed while it computes",
+    ),
+    Fault(
+        "words in the queue are not counted",
+        "pulse_scheduler",
+        "n_upper + enters - leaves",
+        "n_upper",
+        r"pulse scheduler|sequencer|programmed while it computes",
+    ),
+    Fault(
+        "codes of the image beside",
+        "code_buffer",
+        "with m.If(self.select):",
+        "with m.If(1):",
+        r"chi memory",
+    ),
+)
+"""Faults that show only where an update goes on beside the next image."""
+
+
 def faulty_unit(module: str, right: str, wrong: str) -> Any:
     """The class ``DigitalUnit`` of a gateware in which ``right`` reads ``wrong``."""
     return faulty_component(
@@ -464,14 +511,22 @@ def faulty_unit(module: str, right: str, wrong: str) -> Any:
     )
 
 
+OVERLAP_BATCHES = (*BATCHES, random_batch(overlapped, 3, seed=6, train=False), BATCHES[0])
+
+
 def run(unit: Any) -> Run:
     return run_unit(busy, *BATCHES, max_cycles=1_000, unit=unit)
+
+
+def run_overlapped(unit: Any) -> Run:
+    return run_unit(overlapped, *OVERLAP_BATCHES, max_cycles=1_000, unit=unit)
 
 
 def test_without_fault() -> None:
     """The same harness with a change of no consequence."""
     unit = faulty_unit("threshold", "m = Module()", "m = Module()  # unchanged")
     assert run(unit).checker.images == 10
+    assert run_overlapped(unit).checker.images == 21
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -479,6 +534,14 @@ def test_fault_is_caught(fault: Fault) -> None:
     unit = faulty_unit(fault.module, fault.right, fault.wrong)
     with pytest.raises((Mismatch, BrokenContract, Hang)) as caught:
         run(unit)
+    assert re.search(fault.found, str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize("fault", OVERLAP_FAULTS, ids=lambda fault: fault.name)
+def test_fault_of_overlap_is_caught(fault: Fault) -> None:
+    unit = faulty_unit(fault.module, fault.right, fault.wrong)
+    with pytest.raises((Mismatch, BrokenContract, Hang)) as caught:
+        run_overlapped(unit)
     assert re.search(fault.found, str(caught.value)), str(caught.value)
 
 

@@ -105,7 +105,8 @@ def run(
     async def bench(ctx: Any) -> None:
         for _ in range(window):
             await ctx.tick()
-        ctx.set(dut.window, 1)
+        ctx.set(dut.first_window, 1)
+        ctx.set(dut.upper_window, 1)
         await ctx.tick()
         while ctx.get(dut.busy) or len(trace_words) < len(words):
             await ctx.tick()
@@ -275,7 +276,8 @@ def test_requests_before_words() -> None:
         await put(ctx, dut.i_words, items)
         ctx.set(dut.i_requests.payload, REQUESTS[0])
         ctx.set(dut.i_requests.valid, 1)
-        ctx.set(dut.window, 1)
+        ctx.set(dut.first_window, 1)
+        ctx.set(dut.upper_window, 1)
         await put(ctx, dut.i_requests, REQUESTS[:2])
         await ctx.tick().until(dut.set_pulse)
         await put(ctx, dut.i_requests, REQUESTS[2:])
@@ -299,7 +301,8 @@ def test_array_busy_holds_pulses() -> None:
     levels: list[int] = []
 
     async def bench(ctx: Any) -> None:
-        ctx.set(dut.window, 1)
+        ctx.set(dut.first_window, 1)
+        ctx.set(dut.upper_window, 1)
         await put(ctx, dut.i_words, [item])
         for cycle in range(120):
             ctx.set(dut.program.busy, cycle // 17 % 2)
@@ -325,7 +328,8 @@ def test_random_words_and_requests() -> None:
     ]
 
     async def words(ctx: Any) -> None:
-        ctx.set(dut.window, 1)
+        ctx.set(dut.first_window, 1)
+        ctx.set(dut.upper_window, 1)
         await put(ctx, dut.i_words, items, "110100")
 
     async def requests(ctx: Any) -> None:

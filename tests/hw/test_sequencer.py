@@ -45,6 +45,7 @@ class Played:
     loads: list[int] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     window: list[int] = field(default_factory=list)
+    upper_window: list[int] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     skipped: bool = False
     training: bool = False
@@ -83,7 +84,8 @@ def play(
             "error_layer",
             "refresh_upper",
             "refresh_first",
-            "window",
+            "first_window",
+            "upper_window",
             "done",
             "phase",
             "skipped",
@@ -96,7 +98,7 @@ def play(
     }
 
     async def bench(ctx: Any) -> None:
-        for name in ("run", "image_ready", "result_ready", "initialised"):
+        for name in ("run", "image_ready", "next_ready", "result_ready", "initialised"):
             ctx.set(getattr(dut, name), name != withheld)
         ctx.set(dut.train, train)
         ctx.set(dut.skip_policy, skip)
@@ -111,7 +113,8 @@ def play(
                 ("load", played.loads),
                 ("refresh_upper", played.upper),
                 ("refresh_first", played.first),
-                ("window", played.window),
+                ("first_window", played.window),
+                ("upper_window", played.upper_window),
                 ("done", played.done),
             ):
                 if out[name]:
@@ -132,7 +135,7 @@ def play(
                 scale = SCALE
             if out["refresh_upper"] or out["refresh_first"]:
                 refreshing = refresh
-            if not out["window"] and pulsing >= 0:
+            if not out["first_window"] and pulsing >= 0:
                 pulsing += 1
             if out["done"]:
                 played.skipped, played.training = out["skipped"], out["training"]
@@ -140,14 +143,16 @@ def play(
                     return
             ctx.set(dut.read_accepted, refused < 0)
             ctx.set(dut.forward_done, forward == 1)
+            ctx.set(dut.refresh_busy, refreshing > 0)
+            ctx.set(dut.update_busy, updating > 0)
+            ctx.set(dut.pulse_busy, pulsing > 0)
+            if scale == 1 and not ctx.get(dut.settled):
+                scale = 2
             ctx.set(dut.scaled_done, scale == 1)
             error, codes = zeros(out["error_layer"]) if scale == 1 else (True, True)
             ctx.set(dut.zero_error, error)
             ctx.set(dut.zero_codes, codes)
             ctx.set(dut.update_exponent, exponent(config) if scale == 1 else 0)
-            ctx.set(dut.refresh_busy, refreshing > 0)
-            ctx.set(dut.update_busy, updating > 0)
-            ctx.set(dut.pulse_busy, pulsing > 0)
 
     simulate(dut, bench, max_cycles=max_cycles + 8)
     return played
@@ -250,7 +255,7 @@ def test_window_is_for_pulses_only() -> None:
     """From the end of the products, unless refresh still writes, to the end of the image."""
     played = play(network(2), pulses=25)
     updates = [k for k, phase in enumerate(played.phases) if phase == Phase.UPDATE]
-    assert played.window == updates
+    assert played.window == played.upper_window == updates
     played = play(network(2), refresh=60)
     assert played.window[0] == played.first[0] + 1 + 60
     assert played.phases[played.first[0] + 60] == Phase.UPDATE
@@ -267,6 +272,41 @@ def test_slow_read_out() -> None:
     played = play(network(2), accept_after=15, images=2)
     assert len(played.products) == 6
     assert len(played.done) == 2
+
+
+def overlapped(n_layers: int) -> Config:
+    config = network(n_layers)
+    return replace(config, update=replace(config.update, overlap=True))
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+def test_overlap(n_layers: int) -> None:
+    """The next image begins when the products and refresh are over; its errors wait for the rest
+    of the update, and so does the refresh of the first array."""
+    late = PRODUCT * n_layers + 30
+    played = play(overlapped(n_layers), images=2, update=late, refresh=1)
+    update_end = played.updates[n_layers - 1][0] + late + 1
+    assert played.loads[1] == played.done[0] + 1 == played.updates[n_layers - 1][0] + 1
+    assert played.first[1] == update_end
+    assert [cycle for cycle in played.upper if cycle > played.loads[1]] == [played.loads[1] + 1]
+
+
+def test_overlap_windows() -> None:
+    """Upper pulses from the end of the products on, first ones from that of the next product."""
+    played = play(overlapped(2), images=2, update=60)
+    done, forward_end = played.done[0], played.loads[1] + 1 + PRODUCT
+    assert played.upper_window[0] == done
+    assert played.upper_window[1] == done + 1
+    assert played.window[0] == forward_end + 1
+
+
+@pytest.mark.parametrize("withheld", ["next_ready", "train"])
+def test_overlap_needs_a_training_image(withheld: str) -> None:
+    """Otherwise the image ends as without overlap."""
+    options = {"train": False} if withheld == "train" else {"withheld": withheld}
+    played = play(overlapped(2), images=2, update=60, **options)
+    plain = play(network(2), images=2, update=60, train=withheld != "train")
+    assert played.done == plain.done
 
 
 def test_images_follow_each_other() -> None:

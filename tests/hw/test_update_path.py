@@ -22,7 +22,9 @@ from model.config import Config, NetworkConfig
 from model.configurations import tiny_mca
 from model.outer_product import nonzero_words, word_products
 from model.update_timing import (
+    FIRST,
     NEVER,
+    UPPER,
     UpdateTiming,
     drain,
     new_timing,
@@ -56,7 +58,8 @@ class UpdatePath(wiring.Component):
                 "codes": In(self.outer_product.codes.shape()),
                 "code_address": Out(self.outer_product.code_address.shape()),
                 "nonzero": In(nonzero_layout(config)),
-                "window": In(1),
+                "first_window": In(1),
+                "upper_window": In(1),
                 "program": Out(program_signature(config)),
                 "multiplying": Out(1),
                 "accumulating": Out(1),
@@ -82,7 +85,8 @@ class UpdatePath(wiring.Component):
             outer_product.nonzero.eq(self.nonzero),
             self.code_address.eq(outer_product.code_address),
             chi_memory.epsilon_log2.eq(EPSILON_LOG2),
-            scheduler.window.eq(self.window),
+            scheduler.first_window.eq(self.first_window),
+            scheduler.upper_window.eq(self.upper_window),
             self.multiplying.eq(outer_product.busy),
             self.accumulating.eq(chi_memory.busy),
             self.pulsing.eq(scheduler.busy),
@@ -149,9 +153,9 @@ class Observed:
 def observe(
     config: Config,
     updates: list[Update],
-    window: int,
+    windows: tuple[int, int],
 ) -> Observed:
-    """Simulates the updates; the window opens in a given cycle after clearing."""
+    """Simulates the updates; the windows UPPER and FIRST open in given cycles after clearing."""
     dut = UpdatePath(config)
     running: list[Update] = []
     done: list[bool] = []
@@ -191,9 +195,10 @@ def observe(
                 ctx.set(dut.codes, codes[min(address, len(codes) - 1)].tolist())
 
     async def opener(ctx: Any) -> None:
-        for _ in range(window):
+        for cycle in range(max(windows) + 1):
+            ctx.set(dut.upper_window, cycle >= windows[UPPER])
+            ctx.set(dut.first_window, cycle >= windows[FIRST])
             await ctx.tick()
-        ctx.set(dut.window, 1)
 
     watch = ["multiplying", "accumulating", "pulsing", "program.pulse"]
     trace = simulate(dut, producer, code_memory, opener, watch=watch, max_cycles=40_000, settle=2)
@@ -255,15 +260,17 @@ narrow = replace(tiny_mca, network=NetworkConfig(layers=(6, 11, 3)))
 def test_equals_gateware(
     config: Config, set_cycles: int, gap_cycles: int, queue_depth: int, seed: int
 ) -> None:
-    """A run of updates with the window opening anywhere, also while the queue is full."""
+    """A run of updates with the windows opening anywhere, also while the queue is full."""
     config = fast(config, set_cycles, gap_cycles, queue_depth)
     updates = random_updates(config, seed, 14)
     rng = np.random.default_rng(seed)
-    window = config.chi_depth + int(rng.integers(-10, 200))
-    seen = observe(config, updates, window)
+    upper, first = (config.chi_depth + int(rng.integers(-10, 200)) for _ in range(2))
+    windows = (upper, upper) if seed % 2 else (upper, first)
+    seen = observe(config, updates, windows)
 
     timing = new_timing(config)
-    open_window(timing, window)
+    for window in (UPPER, FIRST):
+        open_window(timing, window, windows[window])
     check_updates(timing, updates, seen)
     assert drain(timing) == seen.scheduler_idle
     assert seen.n_pulses == sum(sum(update.pulses) for update in updates)
@@ -274,7 +281,15 @@ def check_updates(timing: UpdateTiming, updates: list[Update], seen: Observed) -
         updates, seen.commands, seen.outer_product_idle, seen.chi_idle, strict=True
     ):
         positions, pulses = np.array([update.positions, update.pulses], np.int32)
-        result = update_timing(timing, command, update.n_words, positions, pulses, len(positions))
+        result = update_timing(
+            timing,
+            command,
+            update.n_words,
+            positions,
+            pulses,
+            len(positions),
+            UPPER if update.layer else FIRST,
+        )
         assert result[0] == outer_product
         assert chi in (result[1], NEVER)
 
@@ -283,7 +298,7 @@ def test_cases_cover_stalls() -> None:
     """The random cases do fill the queue, across updates too: else they would prove nothing."""
     config = fast(narrow, 1, 1, 2)
     updates = random_updates(config, 1, 14)
-    seen = observe(config, updates, config.chi_depth + 40)
+    seen = observe(config, updates, (config.chi_depth + 40, config.chi_depth + 40))
     unstalled = sum(update.n_words for update in updates)
     busy = sum(b - a for a, b in zip(seen.commands, seen.outer_product_idle, strict=True))
     assert busy > 2 * unstalled

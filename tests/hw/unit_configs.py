@@ -15,7 +15,7 @@ from model.config import (
 )
 from model.configurations import tiny_mca
 
-__all__ = ["UNITS", "busy"]
+__all__ = ["UNITS", "busy", "overlapped"]
 
 busy = replace(
     tiny_mca,
@@ -42,7 +42,16 @@ busy = replace(
 )
 """Tiles, saturation, stalls, pulses, refresh and skipping, all within a few images."""
 
-UNITS: dict[str, Config] = {
+
+def _overlapped(config: Config) -> Config:
+    update = replace(config.update, overlap=True)
+    return replace(config, name=f"{config.name}_overlapped", update=update)
+
+
+overlapped = _overlapped(busy)
+"""The same with each update beside the next forward pass."""
+
+_PLAIN: dict[str, Config] = {
     config.name: config
     for config in (
         tiny_mca,
@@ -90,5 +99,19 @@ UNITS: dict[str, Config] = {
             busy, name="slow_array", array=ArrayConfig(integration_cycles=60, columns_per_adc=4)
         ),
     )
+}
+
+_WITH_OVERLAP = (
+    "tiny_mca",
+    "busy",
+    "one_layer",
+    "three_layers",
+    "never_skips",
+    "periodic",
+    "slow_array",
+)
+
+UNITS: dict[str, Config] = _PLAIN | {
+    config.name: config for config in (_overlapped(_PLAIN[name]) for name in _WITH_OVERLAP)
 }
 """Units of every shape and policy, by name."""

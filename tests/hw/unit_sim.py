@@ -55,6 +55,8 @@ class Run:
     pulses: list[list[tuple[int, int, int, int, int]]] = field(default_factory=list)
     """By image: layer, row, column, device, kind."""
     simulated_cycles: int = 0
+    overlapped_images: int = 0
+    """Images whose successor did not wait for their update."""
     stalled_cycles: int = 0
     """Cycles in which a full pulse queue held the update."""
 
@@ -264,6 +266,7 @@ class _UnitSim(FrameSim):
             *(Value.cast(value) for value in (write.en, write.addr, write.data)),
             *programmer.inputs,
             unit.chi_memory.o.valid & ~unit.chi_memory.o.ready,
+            unit.sequencer.follows,
         ]
         first_stream = len(sampled)
         first_array = first_stream + 3 * len(streams)
@@ -299,7 +302,8 @@ class _UnitSim(FrameSim):
                 if array.remaining and programmer.layer == array.layer:
                     raise BrokenContract(f"Array {array.layer} is programmed while it computes.")
             if done:
-                seen.cycles = cycles
+                seen.cycles, seen.follows = cycles, bool(values[9])
+                self.result.overlapped_images += values[9]
                 self._end_image(seen, records, chi)
                 seen, chi, cycles = Observation(), [], [0] * len(PHASES)
                 records = [[] for _ in streams]

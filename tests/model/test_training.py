@@ -57,7 +57,8 @@ def test_run_is_train_image_in_order(small):
         for index in image_order(tiny_mca, 5, epoch, 300):
             exponent = tiny_mca.update.learning_rate_log2 - sum(drop <= number for drop in drops)
             run = settings(tiny_mca, exponent)
-            train_image(unit, arrays, run, data.train_images[index], data.train_labels[index])
+            image, label = data.train_images[index], data.train_labels[index]
+            train_image(unit, arrays, run, image, label, number % 300 < 299)
             number += 1
     assert np.array_equal(unit.counters, training.unit.counters)
     assert unit.device_time_s[0] == training.device_time_s
@@ -66,12 +67,22 @@ def test_run_is_train_image_in_order(small):
         assert a.state.rng.bit_generator.state == b.state.rng.bit_generator.state
 
 
+@pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("chunk_images", [1, 7, 300, 10_000])
-def test_chunks_change_nothing(small, chunk_images):
-    whole = finish(Training(tiny_mca, small, seed=1, epochs=2))
-    assert state(
-        finish(Training(tiny_mca, small, seed=1, epochs=2), chunk_images=chunk_images)
-    ) == (state(whole))
+def test_chunks_change_nothing(small, chunk_images, overlap):
+    config = replace(tiny_mca, update=replace(tiny_mca.update, overlap=overlap))
+    whole = finish(Training(config, small, seed=1, epochs=2))
+    assert state(finish(Training(config, small, seed=1, epochs=2), chunk_images=chunk_images)) == (
+        state(whole)
+    )
+
+
+def test_overlap_is_another_run(small):
+    """The same images and devices; each update an image late, so other weights in between."""
+    overlapped = replace(tiny_mca, update=replace(tiny_mca.update, overlap=True))
+    runs = [finish(Training(config, small, seed=1, epochs=1)) for config in (tiny_mca, overlapped)]
+    assert state(runs[0])[0] != state(runs[1])[0]
+    assert all(run.unit.is_whole for run in runs)
 
 
 def test_other_seed_is_another_run(small):
@@ -92,12 +103,15 @@ def test_evaluation_changes_nothing(small):
     assert state(a) == state(b)
 
 
-@pytest.mark.parametrize("seconds_per_image", [0.0, 1.0])
-def test_resume_is_bit_identical(small, tmp_path, seconds_per_image):
+@pytest.mark.parametrize(
+    ("seconds_per_image", "overlap"), [(0.0, False), (1.0, False), (0.0, True)]
+)
+def test_resume_is_bit_identical(small, tmp_path, seconds_per_image, overlap):
     """Saved after every chunk, each time taken up by a new object: the same bits at the end."""
     device = replace(tiny_mca.device, seconds_per_image=seconds_per_image)
     refresh = replace(tiny_mca.refresh, saturated_us=3.0)
-    config = replace(tiny_mca, device=device, refresh=refresh)
+    update = replace(tiny_mca.update, overlap=overlap)
+    config = replace(tiny_mca, device=device, refresh=refresh, update=update)
     whole = finish(Training(config, small, seed=9, epochs=2))
     assert whole.unit.counters[Activity.REFRESHED_PAIRS] > 0
     path = tmp_path / "run.npz"
@@ -111,7 +125,7 @@ def test_resume_is_bit_identical(small, tmp_path, seconds_per_image):
         next(training.run(chunk_images=70))
         training.save(path)
         pieces += 1
-    assert pieces >= 600 // 70
+    assert pieces >= (2 if overlap else 600 // 70)
     assert state(training) == state(whole)
 
 

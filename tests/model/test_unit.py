@@ -41,10 +41,12 @@ class Unit:
         )
         self.rng = np.random.default_rng(seed)
 
-    def train(self, image: npt.NDArray[np.uint8] | None = None, label: int = 0) -> bool:
+    def train(
+        self, image: npt.NDArray[np.uint8] | None = None, label: int = 0, follows: bool = False
+    ) -> bool:
         if image is None:
             image = self.rng.integers(0, 256, self.config.network.layers[0]).astype(np.uint8)
-        return bool(train_image(self.unit, self.arrays, self.run, image, label))
+        return bool(train_image(self.unit, self.arrays, self.run, image, label, follows))
 
     def count(self, activity: Activity) -> int:
         return int(self.unit.counters[activity])
