@@ -6,6 +6,7 @@ played to the unit's input by compiled code. What each block made is recorded by
 with the model image by image; the first mismatch ends the run.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ IMAGES_AHEAD = 4
 """Images given to the player beyond those done: one in work, one loaded, and some to spare."""
 
 
-class FrameBench(HostBus):
+class FrameBench(HostBus, ABC):
     """Drives the unit's host side and checks every image; its arrays are served by the subclass.
 
     Parameters
@@ -93,17 +94,18 @@ class FrameBench(HostBus):
 
     # What a unit adds.
 
+    @abstractmethod
     async def serve_array(self, layer: int) -> None:
         """Answers every transaction of one layer's arrays, after :meth:`end_image`."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def serve_pulses(self) -> None:
         """Applies every programming pulse to its array, after :meth:`end_image`."""
-        raise NotImplementedError
 
     async def configure(self) -> None:
         """Writes the registers that a run needs besides CONTROL."""
 
+    @abstractmethod
     def check_image(
         self, records: npt.NDArray[np.uint32], image: npt.NDArray[np.uint8], label: int
     ) -> tuple[Sequence[int], int]:
@@ -118,8 +120,8 @@ class FrameBench(HostBus):
         Mismatch
             At the first difference.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def check_end(self) -> None:
         """Compares what only stands still between images: memories, which have been recorded, and
         registers.
@@ -129,23 +131,22 @@ class FrameBench(HostBus):
         Mismatch
             At the first difference.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def counters(self) -> dict[str, int]:
         """The model's activity counters by lower-case name."""
-        raise NotImplementedError
 
     def is_whole(self) -> bool:
         """Whether a run can go on from the image that has just ended."""
         return True
 
+    @abstractmethod
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The model's state after the last checked image; the gateware agrees on it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def restore_state(self, checkpoint: Checkpoint) -> None:
         """Brings model, arrays and gateware to the saved :meth:`state`."""
-        raise NotImplementedError
 
     # Host side. Signals change at falling edges, as in HostBus.
 

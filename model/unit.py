@@ -288,12 +288,12 @@ _RESETS = int(Activity.RESET_PULSES)
 _PAIRS = int(Activity.REFRESHED_PAIRS)
 
 # Entries of UnitState.carried; times are those of the image that they are carried into.
-_CARRIED = 0  # whether an update was left
-_ENTRIES = 1  # its chi words in the trace
-_COMMAND = 2  # cycle of the first layer's update command; NEVER without
-_WORDS = 3  # chi words of the first layer
-_PULSE_WORDS = 4  # those that make pulses
-_UPDATE_END = 5  # the chi memory is idle from here if there is no command
+_LEFT = 0  # whether an update was left
+_LEFT_ENTRIES = 1  # its chi words in the trace
+_LEFT_COMMAND = 2  # cycle of the first layer's update command; NEVER without
+_LEFT_WORDS = 3  # chi words of the first layer
+_LEFT_PULSE_WORDS = 4  # those that make pulses
+_LEFT_END = 5  # the chi memory is idle from here if there is no command
 
 
 @njit
@@ -522,12 +522,12 @@ def _carry_update(
 ) -> None:
     """Leaves the update to the next image, which begins ``cycles`` after this one."""
     carried = unit.carried
-    carried[_CARRIED] = 1
-    carried[_ENTRIES] = unit.trace.sizes[0]
-    carried[_COMMAND] = command if command >= NEVER else command - cycles
-    carried[_WORDS] = n_words
-    carried[_PULSE_WORDS] = n_pulse_words
-    carried[_UPDATE_END] = update_end - cycles
+    carried[_LEFT] = 1
+    carried[_LEFT_ENTRIES] = unit.trace.sizes[0]
+    carried[_LEFT_COMMAND] = command if command >= NEVER else command - cycles
+    carried[_LEFT_WORDS] = n_words
+    carried[_LEFT_PULSE_WORDS] = n_pulse_words
+    carried[_LEFT_END] = update_end - cycles
     postpone(unit.update_timing, cycles)
 
 
@@ -538,20 +538,20 @@ def _end_update(
     """The rest of the update that the image before left: the first layer's, whose pulses may begin
     in cycle ``window``. Returns the cycle from which nothing of it is left."""
     carried, scratch = unit.carried, unit.scratch
-    update_end = carried[_UPDATE_END]
+    update_end = carried[_LEFT_END]
     open_window(unit.update_timing, FIRST, window)
-    if carried[_COMMAND] < NEVER:
+    if carried[_LEFT_COMMAND] < NEVER:
         _, update_end = update_timing(
             unit.update_timing,
-            carried[_COMMAND],
-            carried[_WORDS],
+            carried[_LEFT_COMMAND],
+            carried[_LEFT_WORDS],
             scratch.positions,
             scratch.pulses,
-            carried[_PULSE_WORDS],
+            carried[_LEFT_PULSE_WORDS],
             FIRST,
         )
-    _issue_pulses(unit, arrays, carried[_ENTRIES], 0, 0, time_s)
-    carried[_CARRIED] = 0
+    _issue_pulses(unit, arrays, carried[_LEFT_ENTRIES], 0, 0, time_s)
+    carried[_LEFT] = 0
     return max(update_end, drain(unit.update_timing))
 
 
@@ -629,9 +629,9 @@ def train_image(
     unit.refresh[2] += 1
     # With overlap, refresh of the upper arrays begins behind their pulses and the first cycle.
     upper_end = 0
-    if carried[_CARRIED]:
+    if carried[_LEFT]:
         upper_end = pulses_end(unit.update_timing)
-        _issue_pulses(unit, arrays, carried[_ENTRIES], 1, last, time_s)
+        _issue_pulses(unit, arrays, carried[_LEFT_ENTRIES], 1, last, time_s)
     if unit.overlap:
         upper_end = max(1, upper_end)
         upper_end += max(1, _refresh(unit, arrays, False, time_s))
@@ -648,7 +648,7 @@ def train_image(
         now += forward_cycles(constants, layer)
         if layer == 0:
             refresh_end = max(now, upper_end)
-            if carried[_CARRIED]:
+            if carried[_LEFT]:
                 settled = max(upper_end, _end_update(unit, arrays, refresh_end, time_s))
                 refresh_end = max(refresh_end, settled)
             refresh_end += _refresh(unit, arrays, True, time_s)

@@ -6,6 +6,7 @@ codes are wrong on purpose until the cycle in which they are promised, pulses mu
 and gaps, and requests must hold during a pulse.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -114,7 +115,7 @@ class ArrayPort:
             ctx.set(self.wires[self.direction == BACKWARD], self.answer)
 
 
-class PulsePort:
+class PulsePort(ABC):
     """The programming side of all arrays: applies pulses, watches widths, gaps and stability."""
 
     def __init__(self, config: Any, port: Any) -> None:
@@ -124,13 +125,13 @@ class PulsePort:
         """The pulse under way."""
         self.request, self.high, self.low = 0, 0, config.pulse.gap_cycles
 
+    @abstractmethod
     def begin(self, request: int) -> Any:
         """Checks and applies the pulse of a request, and returns it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_set(self, pulse: Any) -> bool:
         """Whether it is a SET pulse."""
-        raise NotImplementedError
 
     def step(self, values: Sequence[int]) -> Any:
         """Once a cycle with the ``inputs``; returns the pulse that began in it, if one did."""
@@ -228,7 +229,7 @@ class Host:
         ctx.set(port.tvalid, 0)
 
 
-class FrameSim:
+class FrameSim(ABC):
     """One simulation: host, arrays and observer around a unit."""
 
     def __init__(self, config: Any, unit: Any, checker: Scoreboard, host: Host) -> None:
@@ -240,28 +241,28 @@ class FrameSim:
 
     # What a unit adds.
 
-    async def configure(self, ctx: Any) -> None:
+    async def configure(self, ctx: Any) -> None:  # noqa: B027 (most units need none)
         """Writes the registers that a run needs besides CONTROL."""
 
+    @abstractmethod
     async def begin_batch(self, ctx: Any, batch: Batch) -> None:
         """Makes the batch's settings those of unit and model."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def check_registers(self, ctx: Any) -> None:
         """Compares counters and what else the host can read at the end."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def check_memories(self, ctx: Any) -> None:
         """Compares whole memories at the end."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def observe(self, ctx: Any) -> None:
         """Serves the arrays and checks every image, until the host has finished."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, image: npt.NDArray[np.uint8], label: int, seen: Any) -> None:
         """Compares one image with the model."""
-        raise NotImplementedError
 
     # The run.
 
