@@ -56,6 +56,11 @@ class Batch:
     train: bool = True
     run: Settings | None = None
     """What the host writes to the registers before; None leaves them alone."""
+    stop: bool = False
+    """Whether the host clears ``run`` as soon as the last image is sent, waits until the unit is
+    idle, and compares the memories before it sets ``run`` again."""
+    short_frames: bool = False
+    """Whether a frame that lacks its last beats comes before every image."""
 
 
 def random_batch(
@@ -211,12 +216,22 @@ class Host:
         return await self.read(ctx, self.offsets[name] + 4) << 32 | low
 
     async def send(
-        self, ctx: Any, images: Iterable[tuple[npt.NDArray[np.uint8], int]], offers: Iterator[str]
+        self,
+        ctx: Any,
+        images: Iterable[tuple[npt.NDArray[np.uint8], int]],
+        offers: Iterator[str],
+        *,
+        short_frames: bool,
     ) -> None:
-        """Streams images."""
+        """Streams images, each behind a frame of its inverse that is too short if
+        ``short_frames``."""
         port = self.unit.s_axis_image
+        frames = []
         for image, label in images:
-            beats = image_frame(image, label, self.config)
+            if short_frames:
+                frames.append(image_frame(255 - image, label, self.config)[:-1])
+            frames.append(image_frame(image, label, self.config))
+        for beats in frames:
             for k, beat in enumerate(beats):
                 while next(offers) == "0":
                     ctx.set(port.tvalid, 0)
@@ -298,21 +313,28 @@ class FrameSim(ABC):
             self.failure = self.failure or failure
 
     async def _host(self, ctx: Any, batches: Sequence[Batch], idle: str) -> None:
-        host, offers = self.host, cycle(idle)
+        host, offers, expected_errors = self.host, cycle(idle), 0
         await self.configure(ctx)
         for batch in batches:
             await self.begin_batch(ctx, batch)
             await host.write(ctx, "CONTROL", 1 | batch.train << 1)
             pairs = list(zip(batch.images, batch.labels.tolist(), strict=True))
             self.waiting += pairs
-            await host.send(ctx, pairs, offers)
+            await host.send(ctx, pairs, offers, short_frames=batch.short_frames)
+            expected_errors |= int(batch.short_frames)
+            if batch.stop:
+                await host.write(ctx, "CONTROL", 0)
+                while not await host.read(ctx, host.offsets["STATUS"]) & 1:
+                    pass
+                await self.check_memories(ctx)
+                await host.write(ctx, "CONTROL", 1 | batch.train << 1)
             while self.waiting:
                 await ctx.tick()
         while self.checker.checked_results < self.checker.images:
             await ctx.tick()
         await self.check_registers(ctx)
         errors = await host.read(ctx, host.offsets["ERRORS"])
-        if errors:
+        if errors != expected_errors:
             raise BrokenContract(f"The error register reads {errors:#x}.")
         await self.check_memories(ctx)
         self.finished = True

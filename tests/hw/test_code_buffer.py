@@ -1,4 +1,6 @@
 # amaranth: UnusedElaboratable=no
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,33 @@ def test_loads_beside_reading(name: str, pattern: str) -> None:
                 assert plain(ctx.get(dut.codes)) == expected[address].tolist()
 
     simulate(dut, load, read)
+
+
+def test_overlap_keeps_the_bank_of_the_update() -> None:
+    """Codes stay those selected, while the next vector is current and the one behind it loads."""
+    config = replace(tiny_mca, update=replace(tiny_mca.update, overlap=True))
+    dut = CodeBuffer(config, 0)
+    vectors = vectors_of(config, 0)
+
+    async def strobe(ctx, signal) -> None:
+        ctx.set(signal, 1)
+        await ctx.tick()
+        ctx.set(signal, 0)
+
+    async def bench(ctx) -> None:
+        # Every other vector is updated.
+        for index in range(2 * len(vectors)):
+            current, selected = (
+                golden(config, 0, vectors[k % len(vectors)]) for k in (index, index & ~1)
+            )
+            activations = vectors[index % len(vectors)]
+            await put(ctx, dut.i, words(activations, config.update.lanes, "activations"))
+            await strobe(ctx, dut.swap)
+            if index % 2 == 0:
+                await strobe(ctx, dut.select)
+            await check(ctx, dut, selected[0], current[1])
+
+    simulate(dut, bench)
 
 
 @pytest.mark.parametrize("n_sent", [1, 2, 3])

@@ -120,6 +120,25 @@ def test_overlap_ends_before_inference() -> None:
     assert run.overlapped_images == 2 + 2
 
 
+@pytest.mark.parametrize("config", [busy, overlapped], ids=["busy", "overlapped"])
+def test_host_stops_and_reads_chi(config: Config) -> None:
+    """Whatever is under way when the host clears ``run`` ends before the unit is idle; chi is then
+    that of the images done, and the images still loaded go on later."""
+    batch = replace(random_batch(config, 4, seed=5), stop=True)
+    run = run_unit(config, batch, batch, chi_by_bus=True)
+    assert run.checker.images == 8
+    assert bool(run.overlapped_images) == config.update.overlap
+
+
+@pytest.mark.parametrize("config", [busy, overlapped], ids=["busy", "overlapped"])
+def test_malformed_frame_changes_nothing(config: Config) -> None:
+    """A frame without its label before every image, also while an update reads its codes."""
+    batch = random_batch(config, 6, seed=5)
+    plain, run = run_unit(config, batch), run_unit(config, replace(batch, short_frames=True))
+    assert run.cycles == plain.cycles
+    assert bool(run.overlapped_images) == config.update.overlap
+
+
 def test_host_reads_chi() -> None:
     config = replace(tiny_mca, update=replace(tiny_mca.update, learning_rate_log2=-3))
     run = run_unit(config, random_batch(config, 3, seed=12), chi_by_bus=True)

@@ -470,7 +470,7 @@ OVERLAP_FAULTS = (
         "sequencer",
         "self.carried & first_free & upper_over",
         "self.carried & upper_over",
-        r"pulse scheduler|programmed while it computes|product of layer 0",
+        r"pulse scheduler|programmed while it computes|product of layer 0|sequencer",
     ),
     Fault(
         "first pulses do not wait for refresh",

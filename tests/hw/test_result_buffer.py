@@ -166,10 +166,12 @@ def test_ready_for_image_while_one_result_waits_but_not_two() -> None:
     dut = AXIFaces(ResultBuffer(tiny_mca))
     core = dut.dut
     seen = []
+    two = []
 
     async def sequencer(ctx: Any) -> None:
         for value in (1, 2):
             seen.append(ctx.get(core.ready_for_image))
+            two.append(ctx.get(core.ready_for_next))
             ctx.set(dut.i_outputs.payload, {"activations": [value] * 4 + [0] * 4, "last": 1})
             ctx.set(dut.i_outputs.valid, 1)
             ctx.set(core.commit, 1)
@@ -185,3 +187,4 @@ def test_ready_for_image_while_one_result_waits_but_not_two() -> None:
 
     simulate(dut, sequencer)
     assert seen == [1, 1] + [0] * 20 + [1]
+    assert two == [1, 0]
