@@ -487,13 +487,6 @@ OVERLAP_FAULTS = (
         r"pulse scheduler|sequencer|programmed while it computes",
     ),
     Fault(
-        "words in the queue are not counted",
-        "pulse_scheduler",
-        "n_upper + enters - leaves",
-        "n_upper",
-        r"pulse scheduler|sequencer|programmed while it computes",
-    ),
-    Fault(
         "codes of the image beside",
         "code_buffer",
         "with m.If(self.select):",

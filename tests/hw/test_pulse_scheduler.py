@@ -225,6 +225,36 @@ def test_closed_window(config: Config) -> None:
     assert not seen(trace)
 
 
+def test_windows_by_layer() -> None:
+    """Words of the upper layers leave while only their window is open; ``upper_busy`` says from the
+    cycle after the transfer to the end of the last gap that one is there."""
+    config = tiny_mca
+    dut = PulseScheduler(config)
+    upper = {"layer": 1, "unit": 0, "word": 0, "counts": [2, -1] + [0] * 6}
+    first = upper | {"layer": 0}
+    period = config.pulse.set_cycles + config.pulse.gap_cycles
+
+    async def bench(ctx: Any) -> None:
+        await put(ctx, dut.i_words, [upper, upper, first])
+        assert ctx.get(dut.upper_busy)
+        await ctx.tick().repeat(20)
+        assert ctx.get(dut.upper_busy)
+        ctx.set(dut.upper_window, 1)
+        # Six pulses of the upper words, the first of them WORD_LATENCY after the window opens.
+        await ctx.tick().repeat(PulseScheduler.WORD_LATENCY + 6 * period - 1)
+        assert ctx.get(dut.upper_busy)
+        await ctx.tick()
+        assert not ctx.get(dut.upper_busy)
+        await ctx.tick().repeat(20)
+        assert ctx.get(dut.busy)
+        ctx.set(dut.first_window, 1)
+        await ctx.tick().repeat(PulseScheduler.WORD_LATENCY + 3 * period)
+        assert not ctx.get(dut.busy)
+
+    trace = simulate(dut, bench, watch=WATCH)
+    assert [pulse.request["layer"] for pulse in seen(trace)] == [1] * 6 + [0] * 3
+
+
 def request(layer: int, row: int, col: int, device: Device, kind: PulseKind) -> dict[str, Any]:
     return {"layer": layer, "row": row, "col": col, "device": device, "kind": kind}
 
