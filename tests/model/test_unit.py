@@ -326,3 +326,28 @@ def test_settings() -> None:
     )
     assert settings(config) == Settings(-3, 18, running_scale=False, skip=2)
     assert settings(config, learning_rate_log2=1).learning_rate_log2 == 1
+
+
+def test_overlap_pulses_belong_to_the_next_image() -> None:
+    """An image that another follows programs nothing itself and ends with its products; its pulses
+    come with the next, as many as without overlap."""
+    config = with_update(
+        replace(tiny_mca, refresh=RefreshConfig(interval=0)),
+        learning_rate_log2=3,
+        skip_policy=SkipPolicy.NEVER,
+    )
+    plain, unit = Unit(config), Unit(with_update(config, overlap=True))
+    plain.train()
+    assert plain.count(Activity.SET_PULSES) > 0
+    before = [array.devices["conductance_us"].copy() for array in unit.arrays]
+    unit.train(follows=True)
+    assert not unit.unit.is_whole
+    assert unit.count(Activity.SET_PULSES) == 0
+    assert unit.cycles == [*plain.cycles[:3], 1]
+    for array, conductances in zip(unit.arrays, before, strict=True):
+        np.testing.assert_array_equal(array.devices["conductance_us"], conductances)
+    # A dark image with a rate that changes nothing shows the pulses of the first.
+    unit.run = unit.run._replace(learning_rate_log2=-32)
+    unit.train(np.zeros(20, np.uint8))
+    assert unit.unit.is_whole
+    assert unit.count(Activity.SET_PULSES) == plain.count(Activity.SET_PULSES)
