@@ -8,7 +8,7 @@ outputs must be the recorded ones, cycle by cycle, so that what toggles is what 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,15 @@ from cocotb_tests.bench import Field, Probe
 from cocotb_tests.errors import SimulatorError
 from cocotb_tests.toolchain import find_toolchain
 from cocotb_tests.unit_probes import probes
+from hw.gate_tables import GateTables
+from hw.saif import Instance, read_saif
 from hw.verilog import EmittedVerilog, Port
 from model.config import Config, to_toml
 
 __all__ = ["Recording", "record", "replay"]
+
+#: Of a nanosecond: the resolution of the replay.
+PICOSECONDS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +102,13 @@ def record(
 def replay(
     recording: Recording,
     top: str,
-    netlists: Sequence[str],
-    models: Sequence[str],
+    tables: GateTables,
+    memories: Sequence[str],
     *,
+    block: str,
     period_ns: float,
-) -> str:
-    """Runs a netlist on recorded inputs; returns its switching activity as SAIF text.
+) -> dict[str, Instance]:
+    """Runs a netlist on recorded inputs; returns what the nets of each block did.
 
     Parameters
     ----------
@@ -110,10 +116,12 @@ def replay(
         Of the unit that the netlist was made of.
     top
         Its top module.
-    netlists
-        Verilog whose nets are recorded.
-    models
-        Verilog of the cells and memories, whose insides are not.
+    tables
+        The netlist.
+    memories
+        Verilog of the memories, whose insides are not recorded.
+    block
+        The block of the tables that is the top.
     period_ns
         Clock period of the activity.
 
@@ -130,24 +138,41 @@ def replay(
         (place / "bin" / "python3").symlink_to(sys.executable)
         if tools.verilator_root is not None:
             (place / "verilator").symlink_to(tools.verilator_root)
-        quiet = ["/*verilator tracing_off*/", *models, "/*verilator tracing_on*/"]
-        (place / "gates.v").write_text("\n".join([*netlists, *quiet]), encoding="utf-8")
+        gates = tables.verilog(top, recording.ports, block, Path("gates.hex"))
+        quiet = ["/*verilator tracing_off*/", *memories, "/*verilator tracing_on*/"]
+        (place / "gates.v").write_text("\n".join([gates, *quiet]), encoding="utf-8")
+        (place / "gates.hex").write_text(tables.numbers(recording.ports, block), encoding="utf-8")
         (place / "replay.sv").write_text(_bench(recording, top, period_ns), encoding="utf-8")
         _write_trace(recording, place / "trace.hex")
         environment = simulator.environment(place, tools)
         command = ["verilator", "--cc", "--exe", "--main", "--timing", "--trace-saif"]
         command += ["--trace-underscore", "-O3", "--x-assign", "0", "--x-initial", "0"]
+        # An array of more is not traced, without a word.
+        command += ["--trace-max-array", "1000000000", "--trace-max-width", "1000000000"]
         command += ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--output-split", "20000"]
         command += ["-Mdir", "obj", "--prefix", "Vtop", "-o", "replay", "--top-module", "replay"]
         _run([*command, "replay.sv", "gates.v"], place, environment)
-        _run([*simulator.make_command(tools, False, False), "OPT_FAST=-O0"], place, environment)
+        runtime = simulator.replay_runtime(tools, place)
+        simulator.take_objects(place / "obj", runtime)
+        _run(simulator.make_command(tools, False, False), place, environment)
+        simulator.keep_objects(place / "obj", runtime)
         done = _run(["obj/replay"], place, environment)
         differences = int(done.rpartition("differences ")[2].split()[0])
         if differences:
             raise SimulatorError(
                 f"The netlist of {top} differs from the emitted Verilog in {differences} cycles."
             )
-        return (place / "replay.saif").read_text(encoding="utf-8")
+        text = (place / "replay.saif").read_text(encoding="utf-8")
+    root, _ = read_saif(text, start=recording.first_cycle * period_ns * PICOSECONDS)
+    return tables.activity(next(_instances(root, "dut")))
+
+
+def _instances(root: Instance, name: str) -> Iterator[Instance]:
+    """The instances of a name, wherever they are."""
+    for key, child in root.instances.items():
+        if key == name:
+            yield child
+        yield from _instances(child, name)
 
 
 def _run(command: list[str], place: Path, environment: dict[str, str]) -> str:

@@ -45,9 +45,12 @@ __all__ = [
     "SimulatorError",
     "build",
     "environment",
+    "keep_objects",
     "lint",
     "make_command",
+    "replay_runtime",
     "run",
+    "take_objects",
 ]
 
 #: Options of Verilator. The reasons and the measurements are in docs/cosimulation.md.
@@ -221,11 +224,9 @@ def build(
             log = folder / f"sim_{key}.log"
             with log.open("w", encoding="utf-8") as sink:
                 _execute(_verilate_command(waves, quick), place, tools, sink, log, unit)
-                for compiled in runtime.glob(RUNTIME_OBJECTS):
-                    # Newer than everything that make could want to make it from.
-                    shutil.copyfile(compiled, objects / compiled.name)
+                take_objects(objects, runtime)
                 _execute(make_command(tools, waves, quick), place, tools, sink, log, unit)
-            _keep_objects(objects, runtime)
+            keep_objects(objects, runtime)
             with tempfile.TemporaryDirectory(prefix=".sim-", dir=folder) as partial:
                 finished_files = Path(partial, "whole")
                 finished_files.mkdir()
@@ -413,7 +414,19 @@ def _execute(
         )
 
 
-def _keep_objects(objects: Path, cache: Path) -> None:
+def replay_runtime(tools: Toolchain, folder: Path) -> Path:
+    """Where the objects of replays are kept, which write activity: see :func:`take_objects`."""
+    return _cache(None, folder) / f".verilator_replay_{_hash_tools(tools, False)}"
+
+
+def take_objects(objects: Path, cache: Path) -> None:
+    """Gives a build the run time's objects, if they are in the cache."""
+    for compiled in cache.glob(RUNTIME_OBJECTS):
+        # Newer than everything that make could want to make it from.
+        shutil.copyfile(compiled, objects / compiled.name)
+
+
+def keep_objects(objects: Path, cache: Path) -> None:
     """Puts the run time's objects into the cache, whole or not at all."""
     if cache.is_dir():
         return

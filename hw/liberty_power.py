@@ -311,6 +311,7 @@ def to_expression(function: str, name: Callable[[str], str] = str) -> str:
     its pins."""
     tokens = re.findall(r"[A-Za-z_][\w\[\]]*|[01]|[()!'*&+|^]", function)
     parts: list[str] = []
+    ended = False  # whether an operand does, so that another one after it is meant with an AND
     for token in tokens:
         if token == "'":
             # A postfix: the operand before it begins at its parenthesis.
@@ -321,10 +322,12 @@ def to_expression(function: str, name: Callable[[str], str] = str) -> str:
                     break
                 begin -= 1
             parts[begin:] = ["(~", *parts[begin:], ")"]
+            ended = True
             continue
         is_operand = token[0].isalnum() or token[0] == "_" or token in "(!"
-        if is_operand and parts and (parts[-1] == ")" or re.fullmatch(r"\w.*", parts[-1])):
+        if is_operand and ended:
             parts.append("&")
+        ended = token == ")" or token[0].isalnum() or token[0] == "_"
         parts.append(
             {"!": "~", "*": "&", "+": "|"}.get(token)
             or (name(token) if re.match(r"[A-Za-z_]", token) else token)

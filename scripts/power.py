@@ -1,6 +1,5 @@
 """``mixbar power``: what the gates of the digital unit dissipate over a real training trace."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,16 +11,12 @@ from scripts.synth import DontUseOption, LibertyOption, read_library
 if TYPE_CHECKING:
     from hw.liberty import Library
     from hw.power import BlockPower
-    from hw.saif import Instance
     from model.config import Config
 
 __all__ = ["power"]
 
 #: What the report looks for, per configuration.
 POWER_FILE = "power.json"
-
-#: Of a nanosecond: the resolution of the replay.
-PICOSECONDS = 1000
 
 #: Nodes of libraries by the start of their names.
 NODES_NM = {"osu018": 180.0, "sg13g2": 130.0, "asap7": 7.0}
@@ -92,11 +87,10 @@ def _measure(
     node: float | None,
 ) -> dict[str, Any]:
     from cocotb_tests.gate_level import record, replay
-    from hw.cell_models import cell_models
+    from hw.gate_tables import gate_tables
     from hw.liberty_power import read_power
     from hw.netlist import read_netlist
     from hw.power import block_power
-    from hw.saif import read_saif
     from hw.synthesis import TOP_BLOCK, synthesise
     from hw.verilog import emit
     from model import datasets
@@ -106,7 +100,9 @@ def _measure(
 
     unit = emit(settings, out.resolve())
     folder = unit.path.parent / "synth" / library.name
+    cli.say(f"Synthesising {settings.name} to {library.name}; unchanged blocks are not done again.")
     found = synthesise(unit.path, top=unit.top, library=library, period_ns=period, folder=folder)
+    cli.say(f"Recording {images} training images.")
     dataset = adapt(settings, datasets.load(SAMPLE))
     order = training_order(settings, seed, len(dataset.train_labels), images)
     recording = record(
@@ -118,30 +114,22 @@ def _measure(
         on_message=cli.say,
     )
     tables = read_power(library.texts)
-    texts = {
-        block.name: (folder / f"{block.name}.v").read_text(encoding="utf-8")
+    netlists = {
+        block.name: read_netlist((folder / f"{block.name}.v").read_text(encoding="utf-8"))
         for block in found.blocks
     }
-    netlists = {name: read_netlist(text) for name, text in texts.items()}
-    kinds = {cell.kind for netlist in netlists.values() for cell in netlist.cells}
+    gates = gate_tables(netlists, TOP_BLOCK, tables.cells, found.memories)
     modules = unit.path.read_text(encoding="utf-8").split("\nmodule ")
     memories = [f"module {text}" for text in modules if "_ram_" in text.split(maxsplit=1)[0]]
-    cli.say("Simulating the netlist.")
-    saif = replay(
-        recording,
-        unit.top,
-        list(texts.values()),
-        [cell_models(tables, kinds & tables.cells.keys()), *memories],
-        period_ns=period,
-    )
-    root, _ = read_saif(saif, start=recording.first_cycle * period * PICOSECONDS)
-    top = next(_instances(root, "dut"))
+    cli.say(f"Simulating {len(gates.gates):,} gates for {len(recording.values):,} cycles.")
+    activity = replay(recording, unit.top, gates, memories, block=TOP_BLOCK, period_ns=period)
+    cli.say("Charging what toggled.")
     cycles = len(recording.values) - recording.first_cycle
     blocks = [
         block_power(
             name,
             netlist,
-            top if name == TOP_BLOCK else top.instances[name],
+            activity[name],
             tables,
             seconds=cycles * period * 1e-9,
             output_load=library.output_load,
@@ -168,14 +156,6 @@ def _measure(
 
 def _node(library: str) -> float | None:
     return next((nm for start, nm in NODES_NM.items() if library.startswith(start)), None)
-
-
-def _instances(root: "Instance", name: str) -> "Iterator[Instance]":
-    """The instances of a name, wherever they are."""
-    for key, child in root.instances.items():
-        if key == name:
-            yield child
-        yield from _instances(child, name)
 
 
 def _block(block: "BlockPower", images: int) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from hw.cell_models import cell_models
 from hw.errors import LibertyError, SynthesisError
 from hw.liberty import DEFAULT
 from hw.liberty_power import Table, parse, read_power, to_expression
@@ -90,6 +89,7 @@ def test_expressions() -> None:
     assert to_expression("(!A)") == "( ~ A )"
     assert to_expression("A B' + !C*D", lambda pin: pin.lower()) == "a & (~ b ) | ~ c & d"
     assert to_expression("(A+B)'") == "(~ ( A | B ) )"
+    assert to_expression("(!(A B))", lambda pin: f"\\{pin} ") == "( ~ ( \\A  & \\B  ) )"
 
 
 def test_table_is_linear_between_and_beyond_its_points() -> None:
@@ -187,13 +187,6 @@ def test_still_nets_are_counted() -> None:
     found = block_power("block", netlist, Instance(), library, seconds=1.0, output_load=0.0)
     assert found.unseen == 5
     assert found.energy_j == pytest.approx(3e-9)
-
-
-def test_cell_models() -> None:
-    text = cell_models(read_power([LIBRARY]), ["INV", "DFF"])
-    assert "assign Y = ( ~ A );" in text
-    assert "always @(posedge clocked) state <= D;" in text
-    assert "assign Q = state;" in text
 
 
 @pytest.mark.skipif(not DEFAULT.is_file(), reason="Debian's qflow-tech-osu018 is not installed.")
