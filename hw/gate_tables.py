@@ -377,15 +377,15 @@ class _Writer:
         ):
             pins = [".clk(clk)"]
             for ports, is_input in ((memory.inputs, True), (memory.outputs, False)):
-                for port, nets in ports.items():
-                    name = f"memory_{index}_{port}"
+                for pin, nets in ports.items():
+                    name = f"memory_{index}_{pin}"
                     kind = "reg" if is_input else "wire"
                     declared.append(f"  {kind} [{len(nets) - 1}:0] {name};")
-                    pins.append(f".{port}({name})")
+                    pins.append(f".{pin}({name})")
                     if is_input:
-                        write.append(_give(name, len(nets), places[port]))
+                        write.append(_give(name, len(nets), places[pin]))
                     else:
-                        read.append(_take(name, len(nets), places[port]))
+                        read.append(_take(name, len(nets), places[pin]))
                         sides.append(name)
             instances.append(f"  {memory.macro.name} memory_{index} ({', '.join(pins)});")
         heads = [
