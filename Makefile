@@ -16,7 +16,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 # An environment knows its own path: one that was moved or copied is made anew.
 MOVED := $(shell if [ -e $(VENV)/.path ] && [ "$$(cat $(VENV)/.path)" != "$$PWD" ]; then echo moved; fi)
 
-.PHONY: help setup test lint format demo emit clean lock moved
+.PHONY: help setup test prove lint format demo emit clean lock moved
 
 help: ## show this list
 	@echo "mixbar: make TARGET"
@@ -49,6 +49,9 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 
 test: setup ## run all tests (PYTEST_ARGS="-k name" selects)
 	@$(RUN) -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+prove: setup ## prove properties of the gateware for all inputs (minutes)
+	@$(RUN) -m formal.prove
 
 lint: setup ## check style, format and types
 	@$(RUN) -m ruff check .

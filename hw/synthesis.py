@@ -20,7 +20,6 @@ import hashlib
 import json
 import math
 import re
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +32,7 @@ from hw import timing
 from hw.errors import SynthesisError
 from hw.liberty import Library
 from hw.timing import Macro, TimingPath
-from hw.tools import run_tool
+from hw.tools import run_yosys
 
 __all__ = [
     "GENERIC",
@@ -57,14 +56,6 @@ WAIVERS = {
     "ABC: Warning: The network is combinational": "abc gets only the logic between the registers.",
     r"ABC: Warning: Detected \d+ multi-output cells": "abc maps to cells of one output only.",
 }
-
-_RUNNER = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in open(sys.argv[1]).read().splitlines():
-    design.run_pass(command)
-"""
 
 _VERSION = metadata.version("pyosys")
 
@@ -467,10 +458,8 @@ def _paths(
 
 def _yosys(work: Path, commands: Sequence[str]) -> Counter[str]:
     """Runs commands in a Yosys of its own; returns how often each waiver was needed."""
-    (work / "script.ys").write_text("".join(f"{command}\n" for command in commands))
-    # A process of its own: Yosys ends the process on an error, and keeps its memory.
     with (work / "log").open("wb") as log:
-        status = run_tool([sys.executable, "-c", _RUNNER, "script.ys"], cwd=work, output=log)
+        status = run_yosys(commands, cwd=work, output=log)
     text = _log(work)
     needed: Counter[str] = Counter()
     unknown = []

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from formal.mutation import faulty_component, gateware_modules
 from hw.activation_unit import ActivationUnit
 from hw.engine.mac_array import MacArray
 from hw.engine.outer_steps import OuterSteps
@@ -18,7 +19,6 @@ from model.engine.activity import EngineActivity
 from model.engine.config import EngineConfig
 from model.engine.training_engine import EngineState, new_weights
 from tests.hw.engine_sim import run_engine
-from tests.hw.mutation import faulty_component, gateware_modules
 
 CONFIGS = {
     "fixed32": tiny_fixed32,

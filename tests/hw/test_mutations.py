@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from cocotb_tests.checker import Mismatch
+from formal.mutation import Fault, faulty_component, gateware_modules
 from model.unit import settings
 from tests.hw.frame_sim import BrokenContract, Hang, random_batch
-from tests.hw.mutation import Fault, faulty_component, gateware_modules
 from tests.hw.unit_configs import busy, overlapped
 from tests.hw.unit_sim import Run, run_unit
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from formal.mutation import Fault, faulty_component, gateware_modules
 from model.cnn.config import (
     CnnArrayConfig,
     CnnNetworkConfig,
@@ -16,7 +17,6 @@ from model.cnn.config import (
 )
 from model.configurations import tiny_cnn
 from tests.hw.cnn.inference_sim import run_inference
-from tests.hw.mutation import Fault, faulty_component, gateware_modules
 
 #: Several chunks, steps and tiles, an empty chunk, unequal bands, a partial window, a product of
 #: few cycles.

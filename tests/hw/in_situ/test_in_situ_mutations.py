@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from cocotb_tests.checker import Mismatch
+from formal.mutation import Fault, faulty_component, gateware_modules
 from model.in_situ.activity import Activity
 from tests.hw.frame_sim import BrokenContract, Hang, random_batch
 from tests.hw.in_situ.learning_configs import eager
 from tests.hw.in_situ.learning_sim import run_learning
-from tests.hw.mutation import Fault, faulty_component, gateware_modules
 
 hasty = replace(eager, update=replace(eager.update, batch=2))
 """A write phase every other image."""

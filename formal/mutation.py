@@ -24,11 +24,12 @@ class Fault:
     """Source text as it is, found once in the module."""
     wrong: str
     """What stands there instead."""
-    found: str
+    found: str = ""
     """Pattern of the message that the check ends with."""
 
     @property
     def name(self) -> str:
+        """Unique among faults, without spaces."""
         return f"{self.module}-{self.what}".replace(" ", "_")
 
 
