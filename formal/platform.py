@@ -1,7 +1,12 @@
-"""What a block is proved on: memories that promise nothing, views of its inside."""
+"""What a block is proved on: memories that promise nothing, and a look inside."""
+
+import sys
+from collections import defaultdict
+from types import FrameType, SimpleNamespace
+from typing import Any
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import MemoryInstance, Module, Mux, ShapeLike, Signal
+from amaranth.hdl import Elaboratable, Fragment, MemoryInstance, Module, Mux, Shape, Signal
 from amaranth.lib import memory
 
 __all__ = ["FormalPlatform"]
@@ -16,28 +21,46 @@ class FormalPlatform:
 
     Attributes
     ----------
-    views : dict of str to Signal
-        Signals that a harness reads, by the path of the signal whose value they have.
+    verilog : dict of str to str
+        Modules that the block instantiates, each with the options to read it with.
     """
 
     def __init__(self) -> None:
-        self.views: dict[str, Signal] = {}
-        self._rows: list[tuple[Signal, Signal]] = []
+        self.verilog: dict[str, str] = {}
+        self._memories: dict[int, MemoryInstance] = {}
+        self._locals: dict[int, dict[str, Any]] = defaultdict(dict)
 
-    def view(self, path: str, shape: ShapeLike = 1) -> Signal:
-        """The signal at a path inside the block, such as ``dut.word_valid``."""
-        return self.views.setdefault(path, Signal(shape, name=f"view_{len(self.views)}"))
+    def elaborate(self, block: Elaboratable) -> Fragment:
+        """Elaborates a block and all in it, keeping what its methods named."""
 
-    def row(self, address: Signal, shape: ShapeLike) -> Signal:
-        """The row at ``address`` of the next memory that is elaborated, as it is stored."""
-        row = Signal(shape, name=f"row_{len(self._rows)}")
-        self._rows.append((address, row))
+        def keep(frame: FrameType, event: str, _: Any) -> None:
+            if event == "return" and "elaborate" in frame.f_code.co_name:
+                self._locals[id(frame.f_locals.get("self"))] |= frame.f_locals
+
+        sys.setprofile(keep)
+        try:
+            return Fragment.get(block, self)
+        finally:
+            sys.setprofile(None)
+
+    def inside(self, block: Elaboratable) -> SimpleNamespace:
+        """Signals and components inside a block, by the names that its ``elaborate`` gives them."""
+        return SimpleNamespace(**self._locals[id(block)])
+
+    def row(self, contents: memory.Memory, address: Signal) -> Any:
+        """The row of a memory at an address, as it is stored."""
+        row = Signal(contents.shape)
+        self._memories[id(contents)].read_port(
+            domain="comb", addr=address, data=row, en=1, transparent_for=()
+        )
         return row
 
     def get_memory(self, contents: memory.Memory) -> Module:
         """What :class:`amaranth.lib.memory.Memory` elaborates to."""
         m = Module()
+        width = Shape.cast(contents.shape).width
         m.submodules.instance = instance = MemoryInstance(data=contents.data, attrs=contents.attrs)
+        self._memories[id(contents)] = instance
         writes = {
             port: instance.write_port(
                 domain=port.domain, addr=port.addr, data=port.data, en=port.en
@@ -50,7 +73,7 @@ class FormalPlatform:
                 for other in contents.write_ports
                 if port.domain != "comb" and other not in port.transparent_for
             ]
-            data = Signal(len(port.data)) if clashes else port.data
+            data = Signal(width) if clashes else port.data
             instance.read_port(
                 domain=port.domain,
                 addr=port.addr,
@@ -60,12 +83,9 @@ class FormalPlatform:
             )
             if clashes:
                 clash = Signal(reset_less=True)
-                anything = Signal(len(port.data), reset_less=True)
+                anything = Signal(width, reset_less=True)
                 with m.If(port.en):
                     m.d.sync += clash.eq(sum(clashes).any())
-                    m.d.sync += anything.eq(AnySeq(len(port.data)))
+                    m.d.sync += anything.eq(AnySeq(width))
                 m.d.comb += port.data.eq(Mux(clash, anything, data))
-        for address, row in self._rows:
-            instance.read_port(domain="comb", addr=address, data=row, en=1, transparent_for=())
-        self._rows.clear()
         return m

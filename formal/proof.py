@@ -151,7 +151,7 @@ class _Top(Elaboratable):
     def elaborate(self, platform: FormalPlatform) -> Module:
         m = Module()
         m.domains += self.clock
-        m.submodules.dut = self.dut
+        m.submodules.dut = platform.elaborate(self.dut)
         for _, member, value in self.dut.signature.flatten(self.dut):
             if member.flow is wiring.In:
                 signal = Value.cast(value)
@@ -165,20 +165,22 @@ def _write_model(top: _Top, work: Path) -> bool:
     platform = FormalPlatform()
     fragment = Fragment.get(top, platform)
     inputs = {"clk": top.clock.clk, "rst": top.clock.rst}
-    inputs |= {view.name: view for view in platform.views.values()}
     text = rtlil.convert(
         fragment,
         name="top",
         ports={name: (Value.cast(value), PortDirection.Input) for name, value in inputs.items()},
     )
     (work / "top.il").write_text(text)
-    commands = ["read_rtlil top.il", "hierarchy -check -top top", "proc", "flatten"]
-    for path, view in platform.views.items():
-        commands += [f"delete -port w:{view.name}", f"connect -set {view.name} {path}"]
+    commands = ["read_rtlil top.il"]
+    for number, (source, read_options) in enumerate(platform.verilog.items()):
+        (work / f"{number}.v").write_text(source)
+        commands.append(f"read_verilog -formal {read_options} {number}.v")
+    commands += ["hierarchy -check -top top", "proc", "flatten"]
     commands += [
         "delete t:$meminit*",
         "opt_clean",
         "memory -nomap",
+        "memory_nordff",
         "async2sync",
         "chformal -lower",
         "opt -keepdc",

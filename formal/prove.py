@@ -17,12 +17,18 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from formal import threshold
+from formal import chi_memory, quantiser, ram, threshold, watchdog
 from formal.proof import Proof, ProofError, Task
 
 __all__ = ["PROOFS", "main", "replace_table", "table"]
 
-PROOFS: tuple[Proof, ...] = (*threshold.PROOFS,)
+PROOFS: tuple[Proof, ...] = (
+    *quantiser.PROOFS,
+    *chi_memory.PROOFS,
+    *threshold.PROOFS,
+    *ram.PROOFS,
+    *watchdog.PROOFS,
+)
 """All, in the order of the table."""
 
 PAGE = Path(__file__).parents[1] / "docs" / "proofs.md"

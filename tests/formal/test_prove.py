@@ -15,7 +15,7 @@ from formal.proof import Proof, ProofError, Task
 from formal.prove import PROOFS
 from hw.watchdog import Watchdog
 
-FAST = ("threshold_conserves",)
+FAST = ("threshold_conserves", "update_exponent_smallest", "watchdog_ends")
 
 
 @pytest.mark.parametrize("name", FAST)
