@@ -6,10 +6,16 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Elaboratable, Fragment, MemoryInstance, Module, Mux, Shape, Signal
+from amaranth.hdl import Elaboratable, Fragment, MemoryInstance, Module, Mux, Shape, Signal, Value
 from amaranth.lib import memory
 
-__all__ = ["FormalPlatform"]
+__all__ = ["FormalPlatform", "in_state"]
+
+
+def in_state(inside: SimpleNamespace, name: str) -> Value:
+    """Whether the state machine of a block, seen from inside, is in a state."""
+    fsm = inside.fsm
+    return fsm.state == fsm.encoding[name]
 
 
 class FormalPlatform:
@@ -39,12 +45,15 @@ class FormalPlatform:
 
         sys.setprofile(keep)
         try:
-            return Fragment.get(block, self)
+            fragment = Fragment.get(block, self)
         finally:
             sys.setprofile(None)
+        self._locals[id(block)] |= fragment.generated
+        return fragment
 
     def inside(self, block: Elaboratable) -> SimpleNamespace:
-        """Signals and components inside a block, by the names that its ``elaborate`` gives them."""
+        """Signals and components inside a block, by the names that its ``elaborate`` gives them;
+        ``fsm`` is the state machine of the block itself."""
         return SimpleNamespace(**self._locals[id(block)])
 
     def row(self, contents: memory.Memory, address: Signal) -> Any:

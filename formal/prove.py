@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from formal import chi_memory, quantiser, ram, threshold, watchdog
+from formal import chi_memory, pulse_scheduler, quantiser, ram, register_file, threshold, watchdog
 from formal.proof import Proof, ProofError, Task
 
 __all__ = ["PROOFS", "main", "replace_table", "table"]
@@ -26,6 +26,8 @@ PROOFS: tuple[Proof, ...] = (
     *quantiser.PROOFS,
     *chi_memory.PROOFS,
     *threshold.PROOFS,
+    *pulse_scheduler.PROOFS,
+    *register_file.PROOFS,
     *ram.PROOFS,
     *watchdog.PROOFS,
 )
