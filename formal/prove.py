@@ -17,20 +17,37 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from formal import chi_memory, pulse_scheduler, quantiser, ram, register_file, threshold, watchdog
+from formal import (
+    chi_memory,
+    code_buffer,
+    input_buffer,
+    outer_product,
+    pulse_scheduler,
+    quantiser,
+    ram,
+    register_file,
+    result_buffer,
+    threshold,
+    watchdog,
+)
 from formal.proof import Proof, ProofError, Task
 
-__all__ = ["PROOFS", "main", "replace_table", "table"]
+__all__ = ["MODULES", "PROOFS", "main", "replace_table", "table"]
 
-PROOFS: tuple[Proof, ...] = (
-    *quantiser.PROOFS,
-    *chi_memory.PROOFS,
-    *threshold.PROOFS,
-    *pulse_scheduler.PROOFS,
-    *register_file.PROOFS,
-    *ram.PROOFS,
-    *watchdog.PROOFS,
+MODULES = (
+    input_buffer,
+    code_buffer,
+    quantiser,
+    outer_product,
+    chi_memory,
+    threshold,
+    pulse_scheduler,
+    result_buffer,
+    register_file,
+    ram,
+    watchdog,
 )
+PROOFS: tuple[Proof, ...] = tuple(proof for module in MODULES for proof in module.PROOFS)
 """All, in the order of the table."""
 
 PAGE = Path(__file__).parents[1] / "docs" / "proofs.md"
@@ -43,8 +60,8 @@ def table(proofs: Iterable[Proof]) -> str:
     lines = ["| block | proof | property | at | result | fault that it finds |"]
     lines += ["|---|---|---|---|---|---|"]
     lines += [
-        f"| `{proof.block}` | `{proof.name}` | {proof.says} | {proof.sizes} | {proof.result} | "
-        f"{proof.fault.what} |".replace("|chi|", r"\|chi\|")
+        f"| `{proof.block}` | `{proof.name}` | {proof.says.replace('|', '&#124;')} | "
+        f"{proof.sizes} | {proof.result} | {proof.fault.what} |"
         for proof in proofs
     ]
     return "".join(f"{line}\n" for line in lines)
