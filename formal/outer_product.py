@@ -1,14 +1,19 @@
 """Outer product: every non-zero error meets every non-zero word once."""
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.asserts import AnyConst
-from amaranth.hdl import Assert, Assume, Cover, Module, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value, signed
 
 from formal.mutation import Fault
 from formal.platform import FormalPlatform
 from formal.proof import Proof
-from model.configurations import tiny_mca
+from formal.streams import holds
+from hw.layouts import product_word_layout, update_command_layout
+from hw.outer_product import nonzero_error_layout
+from model.config import Config
+from model.configurations import mca_mlp, tiny_mca
 
 __all__ = ["PROOFS"]
 
@@ -62,7 +67,110 @@ def each_once(m: Module, dut: Any, platform: FormalPlatform) -> None:
     ]
 
 
+def each_pair_once(m: Module, dut: Any, platform: FormalPlatform) -> None:
+    """The scalars that one word, whichever, is still to meet: two at most."""
+    inside, scalars, o = platform.inside(dut), dut.i_scalars, dut.o.payload
+    n_words = max(dut.words)
+    word, lane = Signal(range(n_words)), Signal(range(len(dut.codes)))
+    layer, touched = Signal.like(o.layer), Signal()
+    commands = dut.i_command.valid & dut.i_command.ready
+    m.d.comb += [
+        word.eq(AnyConst(len(word))),
+        lane.eq(AnyConst(len(lane))),
+        Assume(word < n_words),
+        Assume(dut.i_command.payload.layer < len(dut.words)),
+        Assume(~scalars.valid | dut.busy),
+        Assume(~scalars.valid | (scalars.payload.error > -4)),
+    ]
+    with m.If(commands):
+        m.d.sync += layer.eq(dut.i_command.payload.layer)
+        for k in range(len(dut.words)):
+            with m.If(dut.i_command.payload.layer == k):
+                m.d.sync += touched.eq(dut.nonzero[k].bit_select(word, 1))
+
+    first, second = Signal(scalars.payload.shape()), Signal(scalars.payload.shape())
+    meets, code_address = Signal(range(3)), Signal.like(dut.code_address)
+    comes, leaves = Signal(), Signal()
+    mine = dut.o.valid & (o.word == word)
+    m.d.comb += [
+        comes.eq(scalars.valid & scalars.ready & touched),
+        leaves.eq(mine & dut.o.ready),
+    ]
+    m.d.sync += [meets.eq(meets + comes - leaves), code_address.eq(dut.code_address)]
+    with m.If(leaves):
+        m.d.sync += first.eq(second)
+    with m.If(comes):
+        with m.If(meets - leaves == 0):
+            m.d.sync += first.eq(scalars.payload)
+        with m.Else():
+            m.d.sync += second.eq(scalars.payload)
+
+    # The first address of a layer and the words of one of its scalars.
+    sizes = [units * words for units, words in zip(dut.units, dut.words, strict=True)]
+    base, stride = Signal.like(o.address), Signal(range(n_words + 1))
+    for k in range(len(sizes)):
+        with m.If(layer == k):
+            m.d.comb += [base.eq(sum(sizes[:k])), stride.eq(dut.words[k])]
+
+    # Those in the stage before the output, and at the output.
+    next_one = inside.unit_valid & inside.pending_words.bit_select(word, 1)
+    newest = Mux(meets == 2, second, first)
+    error = Signal.like(first.error)
+    holds(m, dut.o.valid, dut.o.ready, Cat(o.layer, o.unit, o.word, o.address, inside.error_at_o))
+    m.d.comb += [
+        error.eq(first.error),
+        Assert(~mine | ((meets != 0) & (o.unit == first.unit) & (o.layer == layer))),
+        Assert(~mine | (o.products[lane] == (-dut.codes[lane] * error)[:5].as_signed())),
+        Assert(~mine | (o.address == (base + o.unit * stride + word)[: len(base)])),
+        Assert(~dut.o.valid | (code_address == o.word)),
+        Assert(dut.busy | (meets == 0)),
+        # Why.
+        Assert(meets == next_one + mine),
+        Assert(~next_one | (Cat(inside.unit, (-inside.negated_error)[:3]) == newest)),
+        Assert(~mine | (inside.error_at_o == -error)),
+        Assert((meets == 0) | (error > -4)),
+        Assert((meets != 2) | (second.error > -4)),
+        Assert(inside.unit_valid == inside.pending_words.any()),
+        Assert((inside.pending_words & ~inside.words) == 0),
+        Assert(dut.busy | (~inside.unit_valid & ~dut.o.valid)),
+        Assert(~dut.busy | (inside.words.bit_select(word, 1) == touched)),
+        Assert(~dut.busy | (inside.command.layer == layer)),
+        Cover(leaves & (meets == 2)),
+        Cover(mine & ~dut.o.ready & (o.products[lane] == 9)),
+    ]
+
+
+def _walker(config: Config) -> Callable[[Any], Any]:
+    return lambda block: block(
+        units=[config.network.n_cols(layer) for layer in range(config.network.n_layers)],
+        words=[config.n_words(layer) for layer in range(config.network.n_layers)],
+        scalar=nonzero_error_layout(config),
+        code=signed(3),
+        command=update_command_layout(config),
+        product=product_word_layout(config),
+    )
+
+
 PROOFS = (
+    Proof(
+        name="pairs_each_once",
+        says="Each error that comes meets each word with a non-zero code once, and no other, "
+        "errors in order, with its product and its address in chi; a stalled word holds.",
+        component="outer_product.WordWalker",
+        build=_walker(mca_mlp),
+        sizes=f"mca_mlp, any of {mca_mlp.n_words(0)} words and of {mca_mlp.update.lanes} lanes",
+        harness=each_pair_once,
+        depth=1,
+        inductive=True,
+        small=_walker(tiny_mca),
+        reach=9,
+        fault=Fault(
+            "a unit is taken while the last but one of its words waits",
+            "outer_product",
+            "scalars.ready.eq(advance & ~without_lowest(pending_words).any())",
+            "scalars.ready.eq(advance)",
+        ),
+    ),
     Proof(
         name="errors_each_once",
         says="Of the error codes of a vector each that is not zero is given once, with its unit, "

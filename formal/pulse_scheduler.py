@@ -154,7 +154,7 @@ PROOFS = (
         small=lambda block: block(shape=3, depth=3),
         reach=9,
         fault=Fault(
-            "room for one word less than it takes",
+            "takes a word when it is full",
             "pulse_scheduler",
             "self.i.ready.eq(self.level != self.depth)",
             "self.i.ready.eq(1)",
