@@ -28,6 +28,7 @@ from formal import (
     register_file,
     result_buffer,
     threshold,
+    vector_maximum,
     watchdog,
 )
 from formal.proof import Proof, ProofError, Task
@@ -38,6 +39,7 @@ MODULES = (
     input_buffer,
     code_buffer,
     quantiser,
+    vector_maximum,
     outer_product,
     chi_memory,
     threshold,

@@ -100,8 +100,7 @@ PROOFS = (
     Proof(
         name="results_own_frame",
         says="Every committed image sends one frame, in order: its own output words, each once, "
-        "then its label and flags; a stalled beat holds; the next image may deliver meanwhile. "
-        "(Its class: tested.)",
+        "then its label and flags; a stalled beat holds; the next image may deliver meanwhile.",
         component="result_buffer.ResultBuffer",
         build=lambda block: block(SIZED),
         sizes=f"mca_mlp with {SIZED.update.lanes} lanes: "
