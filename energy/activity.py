@@ -17,8 +17,12 @@ from pathlib import Path
 from energy.errors import EnergyError
 from model.activity import Activity
 from model.config import Config
+from model.files import read_bytes
 
 __all__ = ["PHASES", "Action", "ActivityRecord", "InputStatistics", "derive", "load", "seconds"]
+
+FILE_BYTES = 1 << 22
+"""Bytes of the largest activity record that is read."""
 
 PHASES = ("forward", "backward", "update")
 """Phases of a training image, as in the published table."""
@@ -81,10 +85,10 @@ def load(path: Path) -> ActivityRecord:
         If the file is not such a record.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_bytes(path, FILE_BYTES))
     except OSError as error:
         raise EnergyError(f"Cannot read the activity {path}: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EnergyError(f"The activity {path} is not JSON: {error}.") from None
     try:
         return ActivityRecord(
@@ -98,7 +102,7 @@ def load(path: Path) -> ActivityRecord:
                 if isinstance(value, int | float) and name != "images"
             },
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         if isinstance(error, EnergyError):
             raise
         raise EnergyError(

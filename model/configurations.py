@@ -17,7 +17,7 @@ from model.config import (
 )
 from model.engine.config import EngineConfig, UpdateRule
 from model.in_situ import config as in_situ
-from model.settings import ConfigError, System, SystemT, from_table, read_table, require
+from model.settings import ConfigError, System, SystemT, from_table, read_table, require, shown
 
 __all__ = [
     "CONFIGURATIONS",
@@ -183,7 +183,7 @@ def load(source: str) -> System:
     path = Path(source)
     if path.suffix != ".toml":
         raise ConfigError(
-            f"Unknown configuration {source!r}; known: {', '.join(CONFIGURATIONS)}, "
+            f"Unknown configuration {shown(source)}; known: {', '.join(CONFIGURATIONS)}, "
             "or the path of a .toml file."
         )
     table = read_table(path)
@@ -211,9 +211,9 @@ def _base(table: dict[str, Any]) -> System:
     name = table.pop("extends", None)
     if name is not None:
         known = ", ".join(CONFIGURATIONS)
-        require(name in list(CONFIGURATIONS), f"extends must be one of {known}, not {name!r}.")
+        require(name in list(CONFIGURATIONS), f"extends must be one of {known}, not {shown(name)}.")
         return CONFIGURATIONS[name]
     system = table.get("system", Config.system)
     known = ", ".join(SYSTEMS)
-    require(system in list(SYSTEMS), f"system must be one of {known}, not {system!r}.")
+    require(system in list(SYSTEMS), f"system must be one of {known}, not {shown(system)}.")
     return SYSTEMS[system]()

@@ -70,6 +70,9 @@ __all__ = [
 PLUS = 0
 MINUS = 1
 
+#: No device time lies beyond, before or after 0, in s: far more than any run, and sums stay finite.
+LATEST_S = 1e18
+
 #: What a device remembers; the rest of its record follows from it.
 _SAVED = ("conductance_us", "history", "pulse_time_s", "stuck")
 
@@ -614,8 +617,10 @@ class Crossbar:
             generator.state = generator_state
         except (TypeError, ValueError, KeyError, OverflowError):
             raise ValueError(f"{where} has no valid time or random generator.") from None
-        if not time_s >= arrays["pulse_time_s"].max():
-            raise ValueError(f"{where} has pulses later than its own time.")
+        if not arrays["pulse_time_s"].max() <= time_s <= LATEST_S:
+            raise ValueError(f"{where} has pulses later than its own time, or a time without end.")
+        if arrays["pulse_time_s"].min() < -LATEST_S:
+            raise ValueError(f"{where} has devices older than any.")
         for name in _SAVED:
             state.devices[name] = arrays[name].reshape(-1)
         state.clock_s[0] = time_s

@@ -23,6 +23,8 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from model.files import read_bytes
+
 __all__ = [
     "MNIST",
     "NAMES",
@@ -87,6 +89,9 @@ SAMPLE = (
 
 SAMPLE_DIRECTORY = Path(__file__).parent / "data" / "mnist-sample"
 
+#: Dimensions of an IDX file that is read: items, and at most three of each.
+MOST_DIMENSIONS = 4
+
 #: What :func:`load` knows.
 NAMES = ("mnist-sample", "mnist")
 
@@ -130,6 +135,10 @@ def parse_idx(payload: bytes, source: str) -> NDArray[np.uint8]:
     if len(payload) < 4 or payload[:3] != b"\x00\x00\x08":
         raise DatasetError(f"{source} is not an IDX file of unsigned bytes.")
     n_dims = payload[3]
+    if n_dims > MOST_DIMENSIONS:
+        raise DatasetError(
+            f"{source} has {n_dims} dimensions; at most {MOST_DIMENSIONS} are allowed."
+        )
     header = 4 + 4 * n_dims
     if len(payload) < header:
         raise DatasetError(f"{source} ends within its header.")
@@ -139,6 +148,9 @@ def parse_idx(payload: bytes, source: str) -> NDArray[np.uint8]:
             f"{source} holds {len(payload) - header} bytes after its header, which says "
             f"{math.prod(shape)}."
         )
+    # An empty array may still have sides whose product no memory holds.
+    if math.prod(side for side in shape if side) >= 2**63:
+        raise DatasetError(f"{source} has dimensions too large for any array.")
     return np.frombuffer(payload, dtype=np.uint8, offset=header).reshape(shape).copy()
 
 
@@ -208,7 +220,8 @@ def read_directory(directory: Path, files: tuple[Idx, ...] = MNIST) -> dict[str,
         if path is None:
             raise DatasetRequestError(f"{directory} has no {idx.stem}, plain or as .gz.")
         try:
-            payload = path.read_bytes()
+            # Compressed is hardly larger than plain at worst.
+            payload = read_bytes(path, idx.n_bytes + idx.n_bytes // 100 + 1024)
         except OSError as error:
             raise DatasetError(f"Cannot read {path}: {error.strerror}.") from None
         if path.suffix == ".gz":

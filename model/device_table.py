@@ -8,11 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import ConfigError
+from model.files import read_bytes
+from model.settings import shown
 
 __all__ = ["COLUMNS", "read_device_table"]
 
 #: Columns that a table must have, by name and in any order; others are ignored.
 COLUMNS = ("conductance_us", "mean_step_us", "std_step_us")
+
+#: Bytes of the largest table that is read: some 100,000 rows.
+FILE_BYTES = 1 << 22
+
+#: The largest value, in uS: any device is far below, and no sum of them overflows.
+LARGEST_US = 1e9
 
 
 def read_device_table(
@@ -38,11 +46,12 @@ def read_device_table(
     ------
     ConfigError
         If the file cannot be read, lacks a column or has no rows, or if a value is missing, not a
-        finite number, a negative conductance or spread, or a conductance that does not rise.
+        finite number, beyond 1e9 uS, a negative conductance or spread, or a conductance that does
+        not rise.
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_bytes(path, FILE_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"Cannot read device table {path}: {reason}.") from None
@@ -52,7 +61,10 @@ def read_device_table(
         for number, line in enumerate(lines, start=1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
-    rows = [next(csv.reader([line])) for _, line in numbered]
+    try:
+        rows = [next(csv.reader([line])) for _, line in numbered]
+    except csv.Error as error:
+        raise ConfigError(f"Device table {path} is not CSV: {error}.") from None
     header = [name.strip() for name in rows[0]] if rows else []
     missing = [name for name in COLUMNS if name not in header]
     if missing:
@@ -86,5 +98,9 @@ def _parse(where: str, name: str, row: list[str], place: int) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ConfigError(f"{where}: {name} must be a finite number, not {text!r}.")
+        raise ConfigError(f"{where}: {name} must be a finite number, not {shown(text)}.")
+    if abs(value) > LARGEST_US:
+        raise ConfigError(
+            f"{where}: {name} must be within {LARGEST_US:g} uS of zero, not {shown(text)}."
+        )
     return value

@@ -280,8 +280,9 @@ def find_age_class(elapsed_s: float, starts: NDArray[np.float64]) -> int:
     elapsed = max(elapsed_s, ELAPSED_MIN_S)
     guess = int(CLASSES_PER_OCTAVE * math.log2(elapsed / ELAPSED_MIN_S))
     k = min(max(guess, 0), N_AGE_CLASSES - 1)
-    while elapsed >= starts[k + 1]:
+    # The last class is open: beyond its end lies no other.
+    while k < N_AGE_CLASSES - 1 and elapsed >= starts[k + 1]:
         k += 1
-    while elapsed < starts[k]:
+    while k > 0 and elapsed < starts[k]:
         k -= 1
     return k

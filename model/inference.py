@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import new_arrays
-from model.checkpoint import CheckpointError, check_config, read_checkpoint, restore_crossbars
+from model.checkpoint import (
+    LARGEST_SEED,
+    CheckpointError,
+    check_config,
+    header_count,
+    read_checkpoint,
+    restore_crossbars,
+)
 from model.config import Config
 from model.crossbar import MINUS, PLUS, Crossbar, CrossbarState, read_row
 from model.datasets import Dataset
@@ -56,9 +63,9 @@ def load_run(config: Config, path: Path) -> SavedRun:
         return SavedRun(
             crossbars=crossbars,
             device_time_s=float(time_s[0]),
-            seed=int(header["seed"]),
+            seed=header_count(header, "seed", LARGEST_SEED),
             dataset=str(header["dataset"]),
-            epochs=int(header["epoch"]),
+            epochs=header_count(header, "epoch", 10**9),
         )
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"The checkpoint {path} has an incomplete header.") from None

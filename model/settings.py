@@ -13,6 +13,8 @@ import typing
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from model.files import read_bytes
+
 __all__ = [
     "ConfigError",
     "System",
@@ -22,8 +24,19 @@ __all__ = [
     "require",
     "require_name",
     "require_range",
+    "shown",
     "to_toml",
 ]
+
+
+#: Bytes of the largest configuration file that is read; the named ones have 3,000 at most.
+FILE_BYTES = 1 << 20
+
+#: Characters of the longest name: names of files and modules are made of it.
+NAME_LENGTH = 64
+
+#: Characters of a value that a message repeats.
+SHOWN_LENGTH = 80
 
 
 class ConfigError(ValueError):
@@ -65,8 +78,19 @@ def require_name(name: str) -> None:
     """Raises ConfigError unless ``name`` can be the name of files and modules."""
     require(
         bool(name) and name.replace("_", "").isalnum() and name.isascii(),
-        f"name must be letters, digits and underscores, not {name!r}.",
+        f"name must be letters, digits and underscores, not {shown(name)}.",
     )
+    require(
+        len(name) <= NAME_LENGTH,
+        f"name must have at most {NAME_LENGTH} characters, not {len(name)}.",
+    )
+
+
+def shown(value: Any) -> str:
+    """A value as a message repeats it: as in Python, cut where it is long."""
+    # A huge whole number has no decimal form at all: Python limits its digits.
+    text = f"{value:#x}" if type(value) is int and value.bit_length() > 256 else repr(value)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
 
 
 def _to_plain(value: Any) -> Any:
@@ -93,31 +117,41 @@ def _convert(path: str, kind: Any, value: Any) -> Any:
         return _build(path, typing.cast(type, kind), value)
     if isinstance(kind, type) and issubclass(kind, enum.StrEnum):
         allowed = [member.value for member in kind]
-        require(value in allowed, f"{path} must be one of {', '.join(allowed)}, not {value!r}.")
+        require(
+            value in allowed, f"{path} must be one of {', '.join(allowed)}, not {shown(value)}."
+        )
         return kind(value)
     if origin is tuple:
         item = typing.get_args(kind)[0]
-        require(isinstance(value, list), f"{path} must be a list, not {value!r}.")
+        require(isinstance(value, list), f"{path} must be a list, not {shown(value)}.")
         return tuple(_convert(f"{path}[{k}]", item, entry) for k, entry in enumerate(value))
     if origin in (typing.Union, types.UnionType):  # pragma: no cover
         raise TypeError(f"unsupported field type {kind!r}")
     if kind is float and type(value) is int:
+        # Beyond 2**1000 a whole number may have no float; no setting is that large.
+        require(value.bit_length() <= 1000, f"{path} must be a finite number, not {shown(value)}.")
         value = float(value)
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    require(type(value) is kind, f"{path} must be {names[kind]}, not {value!r}.")
+    require(type(value) is kind, f"{path} must be {names[kind]}, not {shown(value)}.")
     return value
+
+
+def _shown_key(key: str) -> str:
+    return key if key.isidentifier() and len(key) <= SHOWN_LENGTH else shown(key)
 
 
 def _build(path: str, kind: type, table: Any) -> Any:
     require(
-        isinstance(table, dict), f"{path or 'The configuration'} must be a table, not {table!r}."
+        isinstance(table, dict),
+        f"{path or 'The configuration'} must be a table, not {shown(table)}.",
     )
     known = {item.name: item.type for item in dataclasses.fields(kind)}
     arguments = {}
     for key, value in table.items():
         require(
             key in known,
-            f"Unknown setting {path + '.' if path else ''}{key}; allowed here: {', '.join(known)}.",
+            f"Unknown setting {path + '.' if path else ''}{_shown_key(key)}; allowed here: "
+            f"{', '.join(known)}.",
         )
         arguments[key] = _convert(f"{path}.{key}" if path else key, known[key], value)
     return kind(**arguments)
@@ -133,7 +167,7 @@ def read_table(source: str | Path) -> dict[str, Any]:
     """
     if isinstance(source, Path):
         try:
-            text = source.read_text(encoding="utf-8")
+            text = read_bytes(source, FILE_BYTES).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ConfigError(f"Cannot read configuration {source}: {reason}.") from None
@@ -143,6 +177,10 @@ def read_table(source: str | Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The configuration is not valid TOML: {error}.") from None
+    except RecursionError:
+        raise ConfigError("The configuration is not valid TOML: it nests too deeply.") from None
+    except ValueError:  # a whole number of thousands of digits
+        raise ConfigError("The configuration has a number that is too long.") from None
 
 
 def from_toml(source: str | Path, base: SystemT) -> SystemT:
@@ -165,7 +203,9 @@ def from_table(table: dict[str, Any], base: SystemT) -> SystemT:
     merged = _to_plain(base)
     for key, value in table.items():
         if key == "system":
-            require(value == base.system, f"system must be {base.system!r} here, not {value!r}.")
+            require(
+                value == base.system, f"system must be {base.system!r} here, not {shown(value)}."
+            )
         elif isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {**merged[key], **value}
         else:

@@ -26,6 +26,9 @@ from model.checkpoint import (
     CheckpointError,
     CheckpointMismatchError,
     check_config,
+    header_count,
+    header_number,
+    header_records,
     read_checkpoint,
     write_checkpoint,
 )
@@ -375,9 +378,13 @@ class Training:
         checkpoint.copy_into({"epoch_counters": self._epoch_counters})
         restore_unit(checkpoint, self.unit, self.crossbars)
         try:
-            self.curve = [Epoch(**record) for record in header["curve"]]
-            self.epoch, self.position = int(header["epoch"]), int(header["position"])
-            self.correct, self.seconds = int(header["correct"]), float(header["seconds"])
+            self.curve = header_records(header, "curve", Epoch)
+            self.epoch = header_count(header, "epoch", self.epochs)
+            self.position = header_count(header, "position", self.images_per_epoch - 1)
+            self.correct = header_count(header, "correct", self.position)
+            self.seconds = float(header_number(header["seconds"]))
+            if len(self.curve) != self.epoch:
+                raise ValueError("a curve of another length")
         except (KeyError, TypeError, ValueError):
             raise CheckpointError(f"The checkpoint {path} has an incomplete header.") from None
 

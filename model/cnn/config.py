@@ -351,7 +351,8 @@ class RramConfig:
         for name in ("level_us", "set_step_us", "reset_step_us", "retention_t0_s"):
             value = getattr(self, name)
             require(
-                math.isfinite(value) and value > 0, f"device.{name} must be positive, not {value!r}"
+                math.isfinite(value) and value > 0,
+                f"device.{name} must be positive, not {value!r}.",
             )
         for name in (
             "step_spread",

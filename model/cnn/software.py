@@ -336,7 +336,18 @@ class SoftwareCnn:
         return arrays
 
     def load(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Takes over what :meth:`save` gave, of the same configuration."""
+        """Takes over what :meth:`save` gave, of the same configuration.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If an array is missing or has another shape or type.
+        """
+        for layer, weight in enumerate(self.weights):
+            for name in ("weight", "mean", "square"):
+                saved = arrays[f"{name}{layer}"]
+                if saved.shape != weight.shape or saved.dtype != weight.dtype:
+                    raise ValueError(f"{name}{layer} does not fit its layer")
         self.iteration = int(arrays["iteration"])
         for layer in range(len(self.weights)):
             self.weights[layer] = arrays[f"weight{layer}"].copy()

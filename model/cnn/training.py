@@ -21,6 +21,9 @@ from model.checkpoint import (
     CheckpointError,
     CheckpointMismatchError,
     check_config,
+    header_count,
+    header_number,
+    header_records,
     read_checkpoint,
     write_checkpoint,
 )
@@ -327,11 +330,11 @@ class Training:
             self._load_software(checkpoint)
             header = checkpoint.header
             self.stage = Stage(header["stage"])
-            self.iteration = int(header["iteration"])
-            self.logit_scale = float(header["logit_scale"])
-            self.seconds = float(header["seconds"])
+            self.iteration = header_count(header, "iteration", 10**9)
+            self.logit_scale = float(header_number(header["logit_scale"]))
+            self.seconds = float(header_number(header["seconds"]))
             self.results = dict(header["results"])
-            self.curve = [HybridPoint(**point) for point in header["curve"]]
+            self.curve = header_records(header, "curve", HybridPoint)
             if self.stage is not Stage.SOFTWARE:
                 self.unit.load(_part(checkpoint, "unit."))
         except CheckpointError:
@@ -365,8 +368,8 @@ class Training:
 
     def _load_software(self, checkpoint: Checkpoint) -> None:
         self.software.load(_part(checkpoint, "software."))
-        self.epoch = int(checkpoint.header["epoch"])
-        self.losses = [float(loss) for loss in checkpoint.header["losses"]]
+        self.epoch = header_count(checkpoint.header, "epoch", 10**9)
+        self.losses = [float(header_number(loss)) for loss in checkpoint.header["losses"]]
 
 
 def _part(checkpoint: Checkpoint, prefix: str) -> dict[str, NDArray[Any]]:

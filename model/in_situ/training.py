@@ -22,6 +22,9 @@ from model.checkpoint import (
     CheckpointError,
     CheckpointMismatchError,
     check_config,
+    header_count,
+    header_number,
+    header_records,
     read_checkpoint,
     write_checkpoint,
 )
@@ -312,9 +315,10 @@ class Training:
         load_arrays(checkpoint, self.arrays)
         header = checkpoint.header
         try:
-            self.curve = [Point(**point) for point in header["curve"]]
-            self.done, self._correct = int(header["done"]), int(header["correct"])
-            self.seconds = float(header["seconds"])
+            self.curve = header_records(header, "curve", Point)
+            self.done = header_count(header, "done", self.images)
+            self._correct = header_count(header, "correct", self.done)
+            self.seconds = float(header_number(header["seconds"]))
         except (KeyError, TypeError, ValueError):
             raise CheckpointError(f"The checkpoint {path} has an incomplete header.") from None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from model import datasets
-from model.checkpoint import check_config, read_checkpoint
+from model.checkpoint import LARGEST_SEED, check_config, header_count, read_checkpoint
 from model.in_situ.arrays import new_arrays
 from model.in_situ.config import InSituConfig
 from model.in_situ.inputs import adapt
@@ -51,7 +51,9 @@ def infer(
         load_arrays(checkpoint, arrays)
     header = checkpoint.header
     try:
-        name, run_seed, images = str(header["dataset"]), int(header["seed"]), int(header["done"])
+        name = str(header["dataset"])
+        run_seed = header_count(header, "seed", LARGEST_SEED)
+        images = header_count(header, "done", 10**12)
     except (KeyError, TypeError, ValueError):
         raise cli.FailureError(f"The checkpoint {path} has an incomplete header.") from None
     dataset = adapt(settings, datasets.load(name if data is None else data))
