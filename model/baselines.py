@@ -2,8 +2,8 @@
 
 * :class:`FloatMlp`: the same network, data and order in plain NumPy, in float32 or float64. It
   gives the software accuracy, and its loop over single images is the speed reference.
-* Direct update: the unit's own arithmetic, but chi forgets whatever does not make a pulse at once
-  (:func:`train_direct`).
+* Direct update: the unit's own arithmetic, but what an image leaves in chi goes to the devices at
+  once, rounded to whole pulses toward zero or by chance, and is forgotten (:func:`train_direct`).
 * Single-device synapse: the unit's own chi, but one device a weight against a fixed reference, SET
   to raise and RESET to lower it, each with a threshold of its own (:func:`train_single_device`).
 
@@ -38,8 +38,9 @@ __all__ = [
 ]
 
 DEFERRED_LOG2 = 30
-"""A threshold exponent that chi does not reach in :func:`train_single_device`, so that the unit
-issues no pulse of its own: chi stays below the thresholds there, 2**24 at most by default."""
+"""A threshold exponent that chi does not reach in :func:`train_direct` and
+:func:`train_single_device`, so that the unit issues no pulse of its own: chi stays below the
+thresholds there, 2**24 at most by default."""
 
 # Plain ints, usable inside compiled code.
 _SETS = int(Activity.SET_PULSES)
@@ -125,26 +126,50 @@ class FloatMlp:
 
 
 @njit
+def _deferred(run: Settings) -> Settings:
+    """The settings of an image in which the unit's threshold is out of reach."""
+    return Settings(run.learning_rate_log2, DEFERRED_LOG2, run.running_scale, run.skip)
+
+
+@njit
 def train_direct(
     unit: UnitState,
     arrays: tuple[CrossbarState, ...],
     run: Settings,
+    by_chance: bool,
     images: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     order: NDArray[np.int64],
 ) -> int:
     """:func:`model.training.train_images` without accumulation: chi is cleared after every image.
 
-    So each image's update is rounded to whole pulses toward zero, and the rest is lost. Returns how
-    many images were classified correctly before their update.
+    An image's update u of a weight, in chi LSBs, becomes ``trunc((|u| + d) / eps)`` SET pulses to
+    the device of its sign, ``eps = 2**run.epsilon_log2``: with d = 0 the update is rounded toward
+    zero; ``by_chance``, d is drawn uniformly from ``0..eps - 1``, so that the pulses of an update
+    are ``|u| / eps`` on average. The rest is lost. The unit's own threshold is out of reach
+    meanwhile, as in :func:`train_single_device`. Returns how many images were classified correctly
+    before their update.
     """
     correct = 0
     trace = unit.trace
+    deferred = _deferred(run)
     for index in order:
-        correct += train_image(unit, arrays, run, images[index], labels[index], False)
+        time_s = unit.device_time_s[0]
+        correct += train_image(unit, arrays, deferred, images[index], labels[index], False)
         for entry in range(trace.sizes[0]):
             layer, col, word = trace.words[entry]
-            unit.chi[layer][col, word, :] = 0
+            chi = unit.chi[layer][col, word]
+            for lane in range(chi.shape[0]):
+                if chi[lane] == 0:
+                    continue
+                row = word * chi.shape[0] + lane
+                drawn = arrays[layer].rng.integers(0, 1 << run.epsilon_log2) if by_chance else 0
+                pulses, _ = threshold(abs(int(chi[lane])) + drawn, run.epsilon_log2)
+                device = PLUS if chi[lane] > 0 else MINUS
+                for _ in range(pulses):
+                    program(arrays[layer], row, col, device, SET, time_s)
+                unit.counters[_SETS] += pulses
+                chi[lane] = 0
     return correct
 
 
@@ -169,7 +194,7 @@ def train_single_device(
     """
     correct = 0
     trace = unit.trace
-    deferred = Settings(run.learning_rate_log2, DEFERRED_LOG2, run.running_scale, run.skip)
+    deferred = _deferred(run)
     for index in order:
         time_s = unit.device_time_s[0]
         correct += train_image(unit, arrays, deferred, images[index], labels[index], False)
@@ -191,14 +216,57 @@ def train_single_device(
     return correct
 
 
+def _check_time(config: Config, who: str) -> None:
+    """Pulses given between images are missing in the unit's cycles, which are its clock."""
+    if config.device.seconds_per_image == 0:
+        raise ConfigError(f"{who} needs device.seconds_per_image.")
+
+
 class DirectUpdate(Training):
-    """A training run without accumulation, see :func:`train_direct`; arguments of
-    :class:`~model.training.Training`."""
+    """A training run without accumulation, see :func:`train_direct`.
+
+    Source: Nandakumar 2020, main text, which compares with at most 83 %. How an update below
+    epsilon reaches a device there is not said, so both ways are offered.
+
+    Parameters
+    ----------
+    config, dataset, seed, epochs
+        As for :class:`~model.training.Training`; device time must be set, for the reason given in
+        :func:`train_single_device`.
+    by_chance
+        Whether an update below epsilon makes a pulse with the probability of its share of epsilon;
+        otherwise it makes none.
+
+    Raises
+    ------
+    ConfigError
+        As Training, and if device time is not set.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        *,
+        seed: int,
+        epochs: int | None = None,
+        by_chance: bool,
+    ) -> None:
+        _check_time(config, "Direct update")
+        self.by_chance = by_chance
+        super().__init__(config, dataset, seed=seed, epochs=epochs)
 
     def train_images(self, run: Settings, order: NDArray[np.int64]) -> int:
         """:func:`train_direct` on this run."""
-        images, labels = self.dataset.train_images, self.dataset.train_labels
-        return train_direct(self.unit, self.arrays, run, images, labels, order)
+        return train_direct(
+            self.unit,
+            self.arrays,
+            run,
+            self.by_chance,
+            self.dataset.train_images,
+            self.dataset.train_labels,
+            order,
+        )
 
 
 class SingleDevice(Training):
@@ -248,8 +316,7 @@ class SingleDevice(Training):
     ) -> None:
         if config.refresh.interval != 0:
             raise ConfigError("A single-device synapse needs refresh.interval = 0.")
-        if config.device.seconds_per_image == 0:
-            raise ConfigError("A single-device synapse needs device.seconds_per_image.")
+        _check_time(config, "A single-device synapse")
         most = 2.0 ** (DEFERRED_LOG2 - config.update.epsilon_log2 - 2)
         if not 2.0**-config.update.epsilon_log2 <= depression <= most:
             raise ConfigError(f"depression = {depression!r} is out of range.")

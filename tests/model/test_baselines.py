@@ -79,31 +79,6 @@ def test_float_mlp_seed(data):
     assert not np.array_equal(first.weights[0], other.weights[0])
 
 
-def test_direct_update_forgets(data):
-    training = finish(DirectUpdate(tiny_mca, data, seed=1, epochs=1))
-    assert not any(chi.any() for chi in training.unit.chi)
-    assert training.unit.counters[Activity.CHI_LANES] > 0
-
-
-def test_direct_update_pulses_at_once():
-    """At a rate so high that every step exceeds epsilon, direct update pulses; at a low one never,
-    where accumulation does."""
-    sample = load("mnist-sample")
-    small = replace(
-        sample, train_images=sample.train_images[:50], train_labels=sample.train_labels[:50]
-    )
-    pulses = {}
-    for rule in (DirectUpdate, Training):
-        for rate in (-5, 4):
-            update = replace(tiny_mca.update, learning_rate_log2=rate)
-            config = replace(tiny_mca, update=update, refresh=replace(tiny_mca.refresh, interval=0))
-            training = finish(rule(config, small, seed=1, epochs=8))
-            pulses[rule, rate] = training.unit.counters[Activity.SET_PULSES]
-    assert pulses[DirectUpdate, -5] == 0
-    assert pulses[DirectUpdate, 4] > 0
-    assert pulses[Training, -5] > 0
-
-
 @pytest.fixture(scope="module")
 def single():
     return replace(
@@ -111,6 +86,62 @@ def single():
         refresh=replace(tiny_mca.refresh, interval=0),
         device=replace(tiny_mca.device, seconds_per_image=1.0),
     )
+
+
+@pytest.mark.parametrize("by_chance", [False, True])
+def test_direct_update_forgets(single, data, by_chance):
+    training = finish(DirectUpdate(single, data, seed=1, epochs=1, by_chance=by_chance))
+    assert not any(chi.any() for chi in training.unit.chi)
+    assert training.unit.counters[Activity.CHI_LANES] > 0
+
+
+def test_direct_update_pulses_at_once(single):
+    """At a rate so high that every step exceeds epsilon, direct update pulses; at a low one only by
+    chance, where accumulation does."""
+    sample = load("mnist-sample")
+    small = replace(
+        sample, train_images=sample.train_images[:50], train_labels=sample.train_labels[:50]
+    )
+
+    def pulses(rule, rate, **options):
+        update = replace(single.update, learning_rate_log2=rate)
+        config = replace(single, update=update)
+        training = finish(rule(config, small, seed=1, epochs=8, **options))
+        return training.unit.counters[Activity.SET_PULSES]
+
+    assert pulses(DirectUpdate, -5, by_chance=False) == 0
+    assert pulses(DirectUpdate, 4, by_chance=False) > 0
+    assert pulses(DirectUpdate, -5, by_chance=True) > 0
+    assert pulses(Training, -5) > 0
+
+
+def test_direct_update_by_chance_keeps_the_mean(single, data):
+    """One image, many seeds: the pulses by chance are ``|u| / eps`` on average, within 4 standard
+    errors, and go to the device of the update's sign."""
+    one = replace(data, train_images=data.train_images[:1], train_labels=data.train_labels[:1])
+    steady = replace(
+        single,
+        device=replace(single.device, initial_std_us=0.0, noise_slope=0.0, noise_offset_us=0.0),
+    )
+    unit = Training(steady, one, seed=0, epochs=1)
+    finish(unit)
+    chi = [c.reshape(len(c), -1) for c in unit.unit.chi]
+    expected = sum(np.abs(c).sum() for c in chi) / 2**single.update.epsilon_log2
+    counts = []
+    for seed in range(400):
+        training = finish(DirectUpdate(steady, one, seed=seed, epochs=1, by_chance=True))
+        counts.append(training.unit.counters[Activity.SET_PULSES])
+        for crossbar, c in zip(training.crossbars, chi, strict=True):
+            pulsed = crossbar.save()["history"] != unit.crossbars[0].save()["history"].flat[0]
+            assert not pulsed[..., 0][c.T[: crossbar.shape[0]] <= 0].any()
+            assert not pulsed[..., 1][c.T[: crossbar.shape[0]] >= 0].any()
+    assert abs(np.mean(counts) - expected) < 4 * np.std(counts) / np.sqrt(len(counts))
+    assert expected > 0.5
+
+
+def test_direct_update_needs_device_time(data):
+    with pytest.raises(ConfigError, match="Direct update needs device.seconds_per_image"):
+        DirectUpdate(tiny_mca, data, seed=1, by_chance=True)
 
 
 def test_single_device(single, data):

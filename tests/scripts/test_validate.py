@@ -35,7 +35,7 @@ def folder(tmp_path, monkeypatch):
     short = {"test_accuracy": 0.951, "curve": [{**epoch, "pulses_per_image": 0.25}]}
     (tmp_path / "sensitivity-1.json").write_text(json.dumps(short))
     direct = {"test_accuracy": 0.8, "by_rate_log2": {"2": 0.8}}
-    (tmp_path / "direct.json").write_text(json.dumps(direct))
+    (tmp_path / "direct-chance.json").write_text(json.dumps(direct))
     return tmp_path
 
 
@@ -56,7 +56,9 @@ def test_page(folder, monkeypatch):
     assert "| one second | 0 s" not in page
     assert "| half the learning rate | 95.10 % | 0.25 |" in page
     assert "| no refresh |" not in page
+    assert "best rate of a sweep | 80.00 % (one seed) | at most 83 %" in page
     assert "rate 2^2: 80.00 %" in page
+    assert "rounded toward zero | not run |" in page
     assert figure.startswith(b"<?xml")
     assert write_page(monkeypatch, folder / "again") == (page, figure)
 
