@@ -444,7 +444,10 @@ int mixbar_probe_find(const char* name) {
 std::uint64_t mixbar_probe_words(int probe) { return probes[probe].words; }
 std::uint64_t mixbar_probe_size(int probe) { return probes[probe].data.size(); }
 const std::uint32_t* mixbar_probe_data(int probe) { return probes[probe].data.data(); }
-void mixbar_probe_clear(int probe) { probes[probe].data.clear(); }
+void mixbar_probe_clear(int probe) {
+  probes[probe].data.clear();
+  probes[probe].next = 0;
+}
 void mixbar_probe_give(int probe, const std::uint32_t* words, std::uint64_t n) {
   probes[probe].data.insert(probes[probe].data.end(), words, words + n);
 }

@@ -91,6 +91,7 @@ class FrameBench(HostBus, ABC):
         self.cycles = np.zeros((0, len(phases)), np.int32)
         self.beats: list[npt.NDArray[np.uint8]] = []
         self.failure: Mismatch | None = None
+        self.services: list[cocotb.task.Task[None]] = []
 
     # What a unit adds.
 
@@ -136,6 +137,10 @@ class FrameBench(HostBus, ABC):
     def counters(self) -> dict[str, int]:
         """The model's activity counters by lower-case name."""
 
+    def results(self) -> dict[str, Any]:
+        """What :meth:`run` reports besides."""
+        return {}
+
     def is_whole(self) -> bool:
         """Whether a run can go on from the image that has just ended."""
         return True
@@ -155,6 +160,8 @@ class FrameBench(HostBus, ABC):
         dut = self.dut
         dut.m_axis_result__tready.value = 1
         dut.program__busy.value = 0
+        for channel in ("aw", "w", "ar"):
+            getattr(dut, f"s_axi__{channel}valid").value = 0
         dut.rst.value = 1
         for _ in range(4):
             await FallingEdge(dut.clk)
@@ -228,10 +235,14 @@ class FrameBench(HostBus, ABC):
         await self.reset()
         if resume is not None:
             await self.restore(resume)
-        for layer in range(len(self.config.network.layers) - 1):
-            cocotb.start_soon(self.serve_array(layer))
-        cocotb.start_soon(self.serve_pulses())
-        cocotb.start_soon(self.serve_results())
+        self.services = [
+            cocotb.start_soon(service)
+            for service in (
+                *(self.serve_array(layer) for layer in range(len(self.config.network.layers) - 1)),
+                self.serve_pulses(),
+                self.serve_results(),
+            )
+        ]
         await self.configure()
         await self.write_register("CONTROL", 1 | int(self.train) << 1)
         self.record.start()
@@ -247,13 +258,21 @@ class FrameBench(HostBus, ABC):
             **self.record.results(spent, self.failure),
             "cycles": self.cycles[: self.record.images],
             "counters": self.counters(),
+            **self.results(),
         }
+
+    def stop(self) -> None:
+        """Serves the unit no longer."""
+        for service in self.services:
+            service.cancel()
 
     async def _check_end(self) -> None:
         for memory in self.memories:
             getattr(self.dut, f"dump_{memory}").value = 1
         for _ in range(4):
             await FallingEdge(self.dut.clk)
+        for memory in self.memories:
+            getattr(self.dut, f"dump_{memory}").value = 0
         try:
             self._check_results()
             await self.check_end()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["give", "take"]
+__all__ = ["discard", "give", "take"]
 
 
 @functools.cache
@@ -68,6 +68,18 @@ def take(name: str) -> np.ndarray:
     raw = bytearray(ctypes.string_at(program.mixbar_probe_data(index), 4 * size))
     program.mixbar_probe_clear(index)
     return np.frombuffer(raw, np.uint32).reshape(-1, n_words)
+
+
+def discard(name: str) -> None:
+    """Forgets all records of a probe, or what a player has not played yet.
+
+    Raises
+    ------
+    KeyError
+        If the bench was built without it.
+    """
+    index, _ = _find(name)
+    _program().mixbar_probe_clear(index)
 
 
 def give(name: str, records: np.ndarray) -> None:

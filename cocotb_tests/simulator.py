@@ -72,6 +72,9 @@ MAKE_OPTIONS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
 QUICK_VERILATOR_OPTIONS = ("--output-split 0",)
 QUICK_MAKE_OPTIONS = ("OPT_FAST=-O0",)
 
+#: Instruments every branch and every bit of the design.
+COVERAGE_OPTIONS = ("--coverage-line", "--coverage-toggle")
+
 #: Objects of Verilator's run time, the same for every design: compiled once for all builds that
 #: share a cache.
 RUNTIME_OBJECTS = "verilated*.o"
@@ -152,6 +155,7 @@ def build(
     probes: Sequence[Instrument] = (),
     waves: bool = False,
     quick: bool = False,
+    coverage: bool = False,
     cache_dir: Path | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> Simulation:
@@ -171,6 +175,9 @@ def build(
         Whether runs of it can write a waveform (VCD); about half as fast even when they do not.
     quick
         Whether to compile fast rather than to simulate fast: for small units and few images.
+    coverage
+        Whether runs of it leave ``coverage.dat`` in their folder, see
+        :mod:`cocotb_tests.verilog_coverage`.
     cache_dir
         Where finished builds are kept, for equal Verilog in any other folder, and the objects that
         all builds share; the user's cache by default.
@@ -187,7 +194,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="mixbar-") as name:
         texts = Path(name)
         write_bench(texts, top=unit.top, ports=unit.ports, probes=probes)
-        key = _hash_build(unit, texts, tools, waves, quick)
+        key = _hash_build(unit, texts, tools, waves, quick, coverage)
     directory = folder / f"sim_{key}"
 
     def finished(seconds: float, reused: bool) -> Simulation:
@@ -219,11 +226,11 @@ def build(
                 Path(cocotb_tools.config.share_dir, "lib", "verilator", "verilator.cpp"),
                 place / "verilator.cpp",
             )
-            runtime = cache / f".verilator_{_hash_tools(tools, waves)}"
+            runtime = cache / f".verilator_{_hash_tools(tools, waves, coverage)}"
             objects = place / "obj"
             log = folder / f"sim_{key}.log"
             with log.open("w", encoding="utf-8") as sink:
-                _execute(_verilate_command(waves, quick), place, tools, sink, log, unit)
+                _execute(_verilate_command(waves, quick, coverage), place, tools, sink, log, unit)
                 take_objects(objects, runtime)
                 _execute(make_command(tools, waves, quick), place, tools, sink, log, unit)
             keep_objects(objects, runtime)
@@ -276,7 +283,7 @@ def _remove_old_builds(cache: Path) -> None:
         (cache / f".{old.name}.lock").unlink(missing_ok=True)
 
 
-def _hash_tools(tools: Toolchain, waves: bool) -> str:
+def _hash_tools(tools: Toolchain, waves: bool, coverage: bool) -> str:
     parts = [
         tools.verilator_version,
         str(tools.verilator_root is None),
@@ -286,16 +293,17 @@ def _hash_tools(tools: Toolchain, waves: bool) -> str:
         *VERILATOR_OPTIONS,
         *MAKE_OPTIONS,
         str(waves),
+        *(COVERAGE_OPTIONS if coverage else ()),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _hash_build(
-    unit: EmittedVerilog, texts: Path, tools: Toolchain, waves: bool, quick: bool
+    unit: EmittedVerilog, texts: Path, tools: Toolchain, waves: bool, quick: bool, coverage: bool
 ) -> str:
     # The run time, and so its cache, is the same for quick builds; the program is not.
     options = [*QUICK_VERILATOR_OPTIONS, *QUICK_MAKE_OPTIONS] if quick else []
-    digest = hashlib.sha256("\n".join([_hash_tools(tools, waves), *options]).encode())
+    digest = hashlib.sha256("\n".join([_hash_tools(tools, waves, coverage), *options]).encode())
     for path in (unit.path, *sorted(texts.iterdir())):
         content = path.read_bytes()
         digest.update(f"{len(content)}\n".encode() + content)
@@ -351,13 +359,15 @@ def environment(place: Path, tools: Toolchain) -> dict[str, str]:
     return own
 
 
-def _verilate_command(waves: bool, quick: bool) -> list[str]:
+def _verilate_command(waves: bool, quick: bool, coverage: bool) -> list[str]:
     command = ["verilator", "--cc", "--exe", "-Mdir", "obj", "--prefix", "Vtop", "-o", BENCH]
     command += ["--top-module", BENCH, "-Wno-fatal", "-Wno-lint", "-Wno-style"]
     for option in (*VERILATOR_OPTIONS, *(QUICK_VERILATOR_OPTIONS if quick else ())):
         command += option.split()
     if waves:
         command.append("--trace")
+    if coverage:
+        command += COVERAGE_OPTIONS
     # -rdynamic: Python finds the probes' functions in the running program. No -rpath: the link is
     # gone by then.
     command += ["-LDFLAGS", "-rdynamic -L../libs -lcocotbvpi_verilator"]

@@ -18,6 +18,7 @@ from cocotb.triggers import FallingEdge, RisingEdge, Timer
 from cocotb_tests import probes
 from cocotb_tests.boundary import BACKWARD, FORWARD, ArrayModel, Boundary
 from cocotb_tests.checker import Checker, Observation, Transaction
+from cocotb_tests.coverage import UnitCoverage
 from cocotb_tests.exchange import parameters
 from cocotb_tests.frame_bench import FrameBench
 from cocotb_tests.signals import read_signed, read_unsigned, write
@@ -51,6 +52,11 @@ class UnitBench(FrameBench):
         The model beside it.
     arrays
         What answers on the far side of the boundary.
+
+    Attributes
+    ----------
+    coverage : UnitCoverage or None
+        Counts the cases that the images meet, if there is one.
     """
 
     config: Config
@@ -64,6 +70,7 @@ class UnitBench(FrameBench):
         super().__init__(dut, config, register_table(config), checker, UnitProbes(config), PHASES)
         self.boundary = Boundary(config, arrays)
         self.run_settings = settings(config)
+        self.coverage: UnitCoverage | None = None
         self.seen = Observation()
         self.totals = np.zeros(len(PHASES), np.int64)
 
@@ -138,7 +145,10 @@ class UnitBench(FrameBench):
         seen.updates = unpack.updates(probes.take("updates"))
         chi = probes.take("chi")
         seen.chi_addresses, seen.chi_words = unpack.chi_addresses(chi), unpack.chi_words(chi)
-        self.checker.check(image, label, self.run_settings if self.train else None, seen)
+        run = self.run_settings if self.train else None
+        self.checker.check(image, label, run, seen)
+        if self.coverage is not None:
+            self.coverage.sample(self.checker.unit, run)
         self.boundary.end_image(sum(seen.cycles))
         outputs = self.checker.unit.trace.activations[-1][: self.config.network.layers[-1]]
         return seen.cycles, int(outputs.argmax())
@@ -153,6 +163,10 @@ class UnitBench(FrameBench):
     def counters(self) -> dict[str, int]:
         """The model's activity counters by lower-case name."""
         return activity_counts(self.checker.unit.counters)
+
+    def results(self) -> dict[str, Any]:
+        """The cases that were met, if they were counted."""
+        return {} if self.coverage is None else {"coverage": self.coverage.counts}
 
     # State of the run.
 
@@ -189,6 +203,8 @@ async def run_images(dut: Any) -> None:
     checker = Checker(config, given["seed"])
     checker.warm_up()
     bench = UnitBench(dut, config, checker, new_arrays(config, given["seed"]))
+    if given.get("coverage"):
+        bench.coverage = UnitCoverage(config)
     # What is there now stays to the end: no use in looking through it again and again.
     gc.collect()
     gc.freeze()

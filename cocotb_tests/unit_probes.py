@@ -20,11 +20,12 @@ from hw.layouts import (
     scaled_word_layout,
     update_command_layout,
 )
+from hw.sequencer import Phase
 from model.activity import Activity
 from model.config import Config
 from model.unit import UnitState
 
-__all__ = ["UnitProbes", "probes"]
+__all__ = ["UnitProbes", "probes", "reset_probe"]
 
 COUNTER_BITS = 64
 
@@ -89,6 +90,21 @@ def probes(config: Config) -> list[Instrument]:
         ),
         Loader(name="registers", targets=tuple(field for field, _ in _registers(config))),
     ]
+
+
+def reset_probe() -> Probe:
+    """Records, when reset is raised, in which phase, whether refresh was at work, and whether a
+    pulse was on the arrays."""
+    return Probe(
+        name="reset",
+        strobe="rst",
+        fields=(
+            Field(expression="dut.sequencer.phase", width=Phase.as_shape().width),
+            Field(expression="dut.refresh_controller.busy", width=1),
+            Field(expression="program__pulse", width=1),
+        ),
+        on_rise=True,
+    )
 
 
 def _registers(config: Config) -> list[tuple[Field, Callable[[UnitState], int]]]:
