@@ -426,7 +426,10 @@ def _execute(
 
 def replay_runtime(tools: Toolchain, folder: Path) -> Path:
     """Where the objects of replays are kept, which write activity: see :func:`take_objects`."""
-    return _cache(None, folder) / f".verilator_replay_{_hash_tools(tools, False)}"
+    return (
+        _cache(None, folder)
+        / f".verilator_replay_{_hash_tools(tools, waves=False, coverage=False)}"
+    )
 
 
 def take_objects(objects: Path, cache: Path) -> None:
