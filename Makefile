@@ -17,7 +17,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 # An environment knows its own path: one that was moved or copied is made anew.
 MOVED := $(shell if [ -e $(VENV)/.path ] && [ "$$(cat $(VENV)/.path)" != "$$PWD" ]; then echo moved; fi)
 
-.PHONY: help setup test prove fuzz lint format demo emit clean lock moved
+.PHONY: help setup test prove coverage fuzz lint format demo emit clean lock moved
 
 help: ## show this list
 	@echo "mixbar: make TARGET"
@@ -53,6 +53,9 @@ test: setup ## run all tests (PYTEST_ARGS="-k name" selects)
 
 prove: setup ## prove properties of the gateware for all inputs (minutes)
 	@$(RUN) -m formal.prove
+
+coverage: setup ## measure what the tests cover (the test suite and minutes more)
+	@$(RUN) -m scripts.coverage
 
 fuzz: setup ## read broken files of every kind for MINUTES (5 unless told)
 	@$(RUN) -m tests.fuzz --minutes "$(MINUTES)"
