@@ -29,6 +29,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -54,6 +55,7 @@ __all__ = [
     "json_text",
     "load_config",
     "load_mca_config",
+    "locked",
     "of_system",
     "own_options",
     "progress",
@@ -66,6 +68,9 @@ __all__ = [
 
 #: Packages whose errors are sentences written for the user.
 OWN_PACKAGES = frozenset({"model", "hw", "energy", "cocotb_tests", "scripts"})
+
+#: Age from which a staging directory that nobody holds is left over, in s: one is locked at once.
+ABANDONED_S = 60.0
 
 #: Where a verb puts its files unless told otherwise.
 OUT = Path("build")
@@ -231,6 +236,55 @@ def _make_directory(directory: Path, what: str) -> None:
         raise RequestError(f"Cannot make the directory {directory}: {error.strerror}.") from None
 
 
+def _lock(directory: Path) -> int | None:
+    """Locks a directory until the descriptor is closed or the process ends; none if it is taken.
+
+    The lock is the system's on the directory itself: no file is left by a process that was killed.
+    """
+    import fcntl
+
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps the folder of a run, made if missing, for this process alone.
+
+    Raises
+    ------
+    FailureError
+        If another process has it.
+    """
+    _make_directory(folder, "--out")
+    handle = _lock(folder)
+    if handle is None:
+        raise FailureError(
+            f"Another process is writing to {folder}: wait for it, or give another --out DIR."
+        )
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Removes staging directories of processes that were killed: old, and locked by nobody."""
+    for stage in out.glob(".staged-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - stage.stat().st_mtime < ABANDONED_S or stage.is_symlink():
+                continue
+            handle = _lock(stage)
+            if handle is not None:
+                shutil.rmtree(stage, ignore_errors=True)
+                os.close(handle)
+
+
 @contextlib.contextmanager
 def staged(out: Path) -> Iterator[Path]:
     """A fresh directory whose files move to ``out`` when the block ends without an error.
@@ -253,8 +307,14 @@ def staged(out: Path) -> Iterator[Path]:
         stage = Path(tempfile.mkdtemp(dir=out, prefix=".staged-"))
     except OSError as error:
         raise RequestError(f"Cannot write to {out}: {error.strerror}.") from None
+    handle = _lock(stage)
     try:
+        _remove_abandoned(out)
         yield stage
+        for path in stage.rglob("*"):
+            target = out / path.relative_to(stage)
+            if path.is_file() and target.is_dir():
+                raise RequestError(f"{target} must be a file, but is a directory.")
         for path in sorted(stage.rglob("*")):
             target = out / path.relative_to(stage)
             if path.is_dir():
@@ -263,6 +323,8 @@ def staged(out: Path) -> Iterator[Path]:
                 path.replace(target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -386,6 +448,12 @@ def describe(error: BaseException) -> tuple[str, int]:
     return f"Unexpected {type(error).__name__}: {reason} (--debug shows where).", 1
 
 
+def _printable(sentence: str) -> str:
+    """In one line, and nothing in it that a terminal would obey: names of files may hold it."""
+    words = " ".join(sentence.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
 def run(app: typer.Typer, arguments: list[str]) -> int:
     """Runs the command and returns its exit status; errors become one sentence on standard error.
 
@@ -407,6 +475,6 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
         if debug:
             traceback.print_exc()
         sentence, status = describe(error)
-        say(f"mixbar: {' '.join(sentence.split())}")
+        say(f"mixbar: {_printable(sentence)}")
         return status
     return status if isinstance(status, int) else 0

@@ -23,6 +23,7 @@ __all__ = [
     "CHECKPOINT_FILE",
     "Run",
     "accuracy_figure",
+    "held",
     "reading",
     "restore",
     "stop_requests",
@@ -32,6 +33,21 @@ __all__ = [
 
 #: The run itself; see :mod:`model.checkpoint`.
 CHECKPOINT_FILE = "run.npz"
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps a run's folder for this process alone, and clears what a killed one left half-written.
+
+    Raises
+    ------
+    FailureError
+        If another process trains there.
+    """
+    with cli.locked(folder):
+        for left in folder.glob(f".{CHECKPOINT_FILE}.*"):
+            left.unlink()
+        yield
 
 
 class Run(Protocol):

@@ -112,17 +112,19 @@ def train(
       mixbar train mca_mlp --seed 2 --out build/seed2 --json
       mixbar train yao_cnn --mode paper --replicas 3
     """
-    with cli.result(json) as result:
+    with cli.result(json) as result, contextlib.ExitStack() as held:
         settings = cli.load_config(config)
         from model.config import Config
 
         own = cli.own_options(settings, "cnn", mode=mode, replicas=replicas, write_seed=write_seed)
+        dataset = load_dataset(data)
+        held.enter_context(runs.held(out / settings.name))
         if not isinstance(settings, Config):
             cli.of_system(settings, "train").train(
                 settings,
                 epochs=epochs,
                 seed=seed,
-                dataset=load_dataset(data),
+                dataset=dataset,
                 resume=resume,
                 out=out,
                 result=result,
@@ -132,7 +134,7 @@ def train(
         compile_apart(settings)
         from model.training import Training, activity
 
-        training = Training(settings, load_dataset(data), seed=seed, epochs=epochs)
+        training = Training(settings, dataset, seed=seed, epochs=epochs)
         path = out / settings.name / runs.CHECKPOINT_FILE
         runs.restore(
             training,

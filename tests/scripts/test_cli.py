@@ -213,3 +213,11 @@ def test_start_is_fast():
     )
     run = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE)
     assert run.stdout == b"[]\n"
+
+
+def test_a_terminal_is_given_no_orders(capsys):
+    def verb():
+        raise cli.FailureError("Cannot read \x1b[2J\u202ename.\n")
+
+    assert run(verb) == 1
+    assert capsys.readouterr().err == "mixbar: Cannot read \\x1b[2J\\u202ename.\n"

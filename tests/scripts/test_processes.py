@@ -1,0 +1,141 @@
+"""Processes that are killed, meet on one folder, or have no room: nothing lost, nothing mixed."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from model.checkpoint import read_checkpoint
+from scripts import cli, runs
+
+TRAIN = [sys.executable, "-m", "scripts.mixbar", "train", "tiny_mca", "--data", "mnist-sample"]
+
+
+def train(out, *options, **keywords):
+    return subprocess.run(
+        [*TRAIN, "--epochs", "3", "--out", str(out), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        **keywords,
+    )
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path):
+    """SIGKILL, again and again: the same command ends in the same bits."""
+    assert train(tmp_path / "whole").returncode == 0
+    rng = random.Random(1)
+    for _ in range(4):
+        process = subprocess.Popen(
+            [*TRAIN, "--epochs", "3", "--out", str(tmp_path / "cut")], stderr=subprocess.DEVNULL
+        )
+        time.sleep(rng.uniform(0.5, 3.0))
+        process.kill()
+        process.wait()
+    (tmp_path / "cut" / "tiny_mca").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cut" / "tiny_mca" / ".run.npz.left").write_bytes(b"half")
+    done = train(tmp_path / "cut")
+    # A run that had come to its end before it was killed begins anew, and ends the same.
+    assert done.returncode == 0, done.stderr
+    whole, cut = (
+        read_checkpoint(tmp_path / name / "tiny_mca" / "run.npz") for name in ("whole", "cut")
+    )
+    assert whole.arrays.keys() == cut.arrays.keys()
+    for name, array in whole.arrays.items():
+        assert np.array_equal(array, cut.arrays[name]), name
+    names = {path.name for path in (tmp_path / "cut" / "tiny_mca").iterdir()}
+    assert names == {"run.npz", "training.json", "training.png", "activity.json"}
+
+
+def test_two_on_one_folder(tmp_path):
+    with cli.locked(tmp_path / "tiny_mca"):
+        done = train(tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("mixbar: Another process is writing to ")
+        with (
+            pytest.raises(cli.FailureError, match="Another process"),
+            runs.held(tmp_path / "tiny_mca"),
+        ):
+            pass
+    with runs.held(tmp_path / "tiny_mca"):  # free again
+        pass
+    assert list((tmp_path / "tiny_mca").iterdir()) == []
+
+
+def test_disk_full(tmp_path):
+    """A file that may not grow: one sentence, and nothing half-written."""
+    run = tmp_path / "run.npz"
+    run.write_bytes(b"old")
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    program = (
+        "import pathlib, sys\n"
+        "from scripts import cli\n"
+        "import typer\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def verb():\n"
+        "    with cli.staged(pathlib.Path(sys.argv[1])) as stage:\n"
+        "        (stage / 'small').write_text('x')\n"
+        "        (stage / 'large').write_text('x' * 100_000)\n"
+        "sys.exit(cli.run(app, []))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "File too large" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+    assert run.read_bytes() == b"old"
+
+
+def test_full_standard_output():
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.mixbar", "configs", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "mixbar: No space left on device.\n"
+
+
+def test_abandoned_staging_directories(tmp_path):
+    old, young, used = (tmp_path / f".staged-{name}" for name in ("old", "young", "used"))
+    for stage in (old, young, used):
+        stage.mkdir()
+    for stage in (old, used):
+        os.utime(stage, (0, 0))
+    with cli.locked(used), cli.staged(tmp_path) as stage:
+        (stage / "a").write_text("a")
+    assert {path.name for path in tmp_path.iterdir()} == {"a", young.name, used.name}
+
+
+def test_all_or_nothing_over_a_directory(tmp_path):
+    (tmp_path / "b").mkdir()
+
+    def write():
+        with cli.staged(tmp_path) as stage:
+            (stage / "a").write_text("new")
+            (stage / "b").write_text("new")
+
+    with pytest.raises(cli.RequestError, match="must be a file, but is a directory"):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
