@@ -16,7 +16,6 @@ from cocotb_tests import probes
 from cocotb_tests.checker import Checker
 from cocotb_tests.exchange import finish, parameters
 from cocotb_tests.unit_bench import UnitBench
-from cocotb_tests.unit_probes import probes as unit_probes
 from hw.sequencer import Phase
 from model.arrays import new_arrays
 from model.config import Config, from_toml
@@ -47,8 +46,6 @@ async def _cut_off(bench: UnitBench, cycles: int) -> set[str]:
     for _ in range(2):
         await FallingEdge(dut.clk)
     ((phase, refresh, pulse),) = probes.take("reset").tolist()
-    for instrument in unit_probes(bench.config):
-        probes.discard(instrument.name)
     at = {Phase(phase).name.lower()}
     return at | {name for name, met in ((REFRESH, refresh), (PULSE, pulse)) if met}
 
@@ -66,6 +63,4 @@ async def reset_in_the_middle(dut: Any) -> None:
         bench.stop()
         assert found["mismatch"] is None, f"reset after {cut} cycles: {found['mismatch']}"
         assert found["images"] == 2
-        for instrument in unit_probes(config):
-            probes.discard(instrument.name)
     finish({"resets": met})

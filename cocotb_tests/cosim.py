@@ -6,7 +6,7 @@ digital unit.
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from cocotb_tests import simulator
 from cocotb_tests.bench import Instrument
+from cocotb_tests.netlist_unit import Gates, netlist_unit
 from cocotb_tests.simulator import EmittedVerilog, Simulation
 from cocotb_tests.toolchain import find_toolchain
 from cocotb_tests.unit_probes import probes
@@ -142,6 +143,7 @@ def run_bench(
     seed: int = 1,
     waves: bool = False,
     quick: bool = False,
+    gates: Gates | None = None,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
@@ -174,23 +176,37 @@ def run_bench(
     ------
     SimulatorError
         If a tool is missing or the simulation itself fails. A mismatch is a result, not an error.
+    ValueError
+        If a waveform of gates is wanted.
     """
+    if gates is not None and waves:
+        raise ValueError("Gates as tables have no waveform.")
     find_toolchain()  # a missing compiler is said before anything is written
     unit = emit_unit(config, out_dir.resolve())
+    folder, arguments = unit.path.parent, []
+    if gates is not None:
+        netlist = netlist_unit(unit, instruments, gates, on_message=on_message)
+        unit, instruments = netlist.unit, netlist.instruments
+        arguments = [f"+gates={netlist.table}"]
     simulation = simulator.build(
         unit,
         probes=instruments,
         waves=waves,
-        quick=quick,
+        quick=quick and gates is None,
+        gates=gates is not None,
         cache_dir=cache_dir,
         on_message=on_message,
     )
+    if gates is not None:
+        simulation = replace(
+            simulation, simulator=f"{simulation.simulator}, the unit as {netlist.library}"
+        )
 
     def progress(message: dict[str, Any]) -> None:
         if on_progress is not None:
             on_progress(message["images"], message["correct"] / max(1, message["images"]))
 
-    state = unit.path.parent / STATE_FILE
+    state = folder / STATE_FILE
     saves = run is not None and not waves
     going_on = resume and run is not None and _can_go_on(state, config, run, n_images, on_message)
     run_dir = simulation.directory.parent / "waves" if waves else None
@@ -216,6 +232,7 @@ def run_bench(
             seed=seed,
             on_progress=progress,
             waves=waves,
+            arguments=arguments,
         )
     if saves:
         state.unlink(missing_ok=True)
@@ -283,6 +300,7 @@ def cosimulate(
     identity: Mapping[str, Any] | None = None,
     waves: bool = False,
     quick: bool = False,
+    gates: Gates | None = None,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
@@ -315,6 +333,9 @@ def cosimulate(
         Whether to write a VCD.
     quick, cache_dir
         As of :func:`cocotb_tests.simulator.build`.
+    gates
+        Simulates the unit's synthesised gates, which wake up random, by the seed. Such a run
+        always starts at its first image, and writes no waveform.
     on_progress
         Called with the images done and the fraction classified correctly.
     on_message
@@ -336,7 +357,7 @@ def cosimulate(
         warm_up=warm_up,
         seed=seed,
         parameters={"train": train},
-        run={"seed": seed, "train": train, **(identity or {})},
+        run=None if gates else {"seed": seed, "train": train, **(identity or {})},
         instruments=probes(config),
         emit_unit=emit_unit,
         out_dir=out_dir,
@@ -344,6 +365,7 @@ def cosimulate(
         save_s=save_s,
         waves=waves,
         quick=quick,
+        gates=gates,
         cache_dir=cache_dir,
         on_progress=on_progress,
         on_message=on_message,

@@ -18,7 +18,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from cocotb_tests import probes
 from cocotb_tests.exchange import finish
-from cocotb_tests.frame_probes import FrameProbes
+from cocotb_tests.frame_probes import IMAGE_PLAYER, FrameProbes
 from cocotb_tests.host_bus import HostBus
 from cocotb_tests.run_record import RunRecord
 from cocotb_tests.scoreboard import Mismatch, Scoreboard
@@ -68,6 +68,9 @@ class FrameBench(HostBus, ABC):
 
     #: Memories that are compared as a whole at the end; each has a probe of its name.
     memories: Sequence[str] = ()
+
+    #: Probes that record every image.
+    recorded: Sequence[str] = ("image", "results")
 
     def __init__(
         self,
@@ -156,15 +159,19 @@ class FrameBench(HostBus, ABC):
     # Host side. Signals change at falling edges, as in HostBus.
 
     async def reset(self) -> None:
-        """Holds reset for four cycles."""
+        """Holds reset for four cycles; records of before and images to be played are dropped."""
         dut = self.dut
         dut.m_axis_result__tready.value = 1
         dut.program__busy.value = 0
         for channel in ("aw", "w", "ar"):
             getattr(dut, f"s_axi__{channel}valid").value = 0
+        for memory in self.memories:
+            getattr(dut, f"dump_{memory}").value = 0
         dut.rst.value = 1
         for _ in range(4):
             await FallingEdge(dut.clk)
+        for name in (*self.recorded, *self.memories, IMAGE_PLAYER.name):
+            probes.discard(name)
         dut.rst.value = 0
         await FallingEdge(dut.clk)
 

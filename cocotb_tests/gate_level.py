@@ -138,7 +138,7 @@ def replay(
         (place / "bin" / "python3").symlink_to(sys.executable)
         if tools.verilator_root is not None:
             (place / "verilator").symlink_to(tools.verilator_root)
-        gates = tables.verilog(top, recording.ports, block, Path("gates.hex"))
+        gates = tables.verilog(top, recording.ports, block)
         quiet = ["/*verilator tracing_off*/", *memories, "/*verilator tracing_on*/"]
         (place / "gates.v").write_text("\n".join([gates, *quiet]), encoding="utf-8")
         (place / "gates.hex").write_text(tables.numbers(recording.ports, block), encoding="utf-8")
@@ -156,7 +156,7 @@ def replay(
         simulator.take_objects(place / "obj", runtime)
         _run(simulator.make_command(tools, False, False), place, environment)
         simulator.keep_objects(place / "obj", runtime)
-        done = _run(["obj/replay"], place, environment)
+        done = _run(["obj/replay", "+gates=gates.hex"], place, environment)
         differences = int(done.rpartition("differences ")[2].split()[0])
         if differences:
             raise SimulatorError(

@@ -75,6 +75,9 @@ QUICK_MAKE_OPTIONS = ("OPT_FAST=-O0",)
 #: Instruments every branch and every bit of the design.
 COVERAGE_OPTIONS = ("--coverage-line", "--coverage-toggle")
 
+#: Instead for gates as tables: they wake up random, and their program is small.
+GATES_OPTIONS = ("--output-split 0", "--x-assign unique --x-initial unique")
+
 #: Objects of Verilator's run time, the same for every design: compiled once for all builds that
 #: share a cache.
 RUNTIME_OBJECTS = "verilated*.o"
@@ -108,6 +111,9 @@ class Simulation:
 
     waves: bool
     """Whether the program can write a waveform."""
+
+    gates: bool = False
+    """Whether it is gates as tables, which start with random bits."""
 
     simulator: str
     """For reports: which simulator, from where."""
@@ -156,6 +162,7 @@ def build(
     waves: bool = False,
     quick: bool = False,
     coverage: bool = False,
+    gates: bool = False,
     cache_dir: Path | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> Simulation:
@@ -178,6 +185,9 @@ def build(
     coverage
         Whether runs of it leave ``coverage.dat`` in their folder, see
         :mod:`cocotb_tests.verilog_coverage`.
+    gates
+        Whether the unit is a :class:`~cocotb_tests.netlist_unit.NetlistUnit`'s: compiled as one
+        file; all that has no initial value starts with random bits, by the seed of the run.
     cache_dir
         Where finished builds are kept, for equal Verilog in any other folder, and the objects that
         all builds share; the user's cache by default.
@@ -194,7 +204,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="mixbar-") as name:
         texts = Path(name)
         write_bench(texts, top=unit.top, ports=unit.ports, probes=probes)
-        key = _hash_build(unit, texts, tools, waves, quick, coverage)
+        key = _hash_build(unit, texts, tools, waves, quick, coverage, gates)
     directory = folder / f"sim_{key}"
 
     def finished(seconds: float, reused: bool) -> Simulation:
@@ -202,6 +212,7 @@ def build(
             unit=unit,
             directory=directory,
             waves=waves,
+            gates=gates,
             simulator=tools.description,
             seconds=seconds,
             reused=reused,
@@ -230,7 +241,8 @@ def build(
             objects = place / "obj"
             log = folder / f"sim_{key}.log"
             with log.open("w", encoding="utf-8") as sink:
-                _execute(_verilate_command(waves, quick, coverage), place, tools, sink, log, unit)
+                verilate = _verilate_command(waves, quick, coverage, gates)
+                _execute(verilate, place, tools, sink, log, unit)
                 take_objects(objects, runtime)
                 _execute(make_command(tools, waves, quick), place, tools, sink, log, unit)
             keep_objects(objects, runtime)
@@ -299,10 +311,17 @@ def _hash_tools(tools: Toolchain, waves: bool, coverage: bool) -> str:
 
 
 def _hash_build(
-    unit: EmittedVerilog, texts: Path, tools: Toolchain, waves: bool, quick: bool, coverage: bool
+    unit: EmittedVerilog,
+    texts: Path,
+    tools: Toolchain,
+    waves: bool,
+    quick: bool,
+    coverage: bool,
+    gates: bool,
 ) -> str:
     # The run time, and so its cache, is the same for quick builds; the program is not.
     options = [*QUICK_VERILATOR_OPTIONS, *QUICK_MAKE_OPTIONS] if quick else []
+    options += GATES_OPTIONS if gates else ()
     digest = hashlib.sha256("\n".join([_hash_tools(tools, waves, coverage), *options]).encode())
     for path in (unit.path, *sorted(texts.iterdir())):
         content = path.read_bytes()
@@ -359,10 +378,13 @@ def environment(place: Path, tools: Toolchain) -> dict[str, str]:
     return own
 
 
-def _verilate_command(waves: bool, quick: bool, coverage: bool) -> list[str]:
+def _verilate_command(waves: bool, quick: bool, coverage: bool, gates: bool) -> list[str]:
     command = ["verilator", "--cc", "--exe", "-Mdir", "obj", "--prefix", "Vtop", "-o", BENCH]
     command += ["--top-module", BENCH, "-Wno-fatal", "-Wno-lint", "-Wno-style"]
-    for option in (*VERILATOR_OPTIONS, *(QUICK_VERILATOR_OPTIONS if quick else ())):
+    quickly = QUICK_VERILATOR_OPTIONS if quick else ()
+    as_gates = GATES_OPTIONS if gates else ()
+    # Of two settings of an option Verilator takes the last.
+    for option in (*VERILATOR_OPTIONS, *quickly, *as_gates):
         command += option.split()
     if waves:
         command.append("--trace")
@@ -465,6 +487,7 @@ def run(
     timeout_s: float | None = None,
     python_path: Sequence[Path] = (),
     waves: bool = False,
+    arguments: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Runs the cocotb tests of a module on a build and returns the results they report.
 
@@ -480,7 +503,7 @@ def run(
         Where log, results and waveform go. Without it they go to a fresh directory beside the
         build, which is removed after a run without error unless it holds a waveform.
     seed
-        Seed of cocotb's random numbers.
+        Seed of cocotb's random numbers, and of the state that gates wake up in.
     on_progress
         Called, in the caller's thread, with every object that
         :func:`cocotb_tests.exchange.report` sends.
@@ -490,6 +513,8 @@ def run(
         Directories besides the project's that test modules are imported from.
     waves
         Whether to write ``dump.vcd``; the build must have been made for it.
+    arguments
+        Arguments of the simulation, ``+NAME=VALUE``, for the design to read.
 
     Returns
     -------
@@ -523,6 +548,7 @@ def run(
         "test_dir": str(run_dir),
         "results_xml": str(run_dir / "results.xml"),
         "seed": seed,
+        "plusargs": [*arguments, *(_wake_up(seed) if simulation.gates else ())],
         "waves": waves,
         "extra_env": {
             RUN_DIRECTORY: str(run_dir),
@@ -551,6 +577,11 @@ def run(
     if not keep:
         shutil.rmtree(run_dir, ignore_errors=True)
     return results
+
+
+def _wake_up(seed: int) -> list[str]:
+    # Of 0 Verilator would take the time; its seeds have 31 bits.
+    return ["+verilator+rand+reset+2", f"+verilator+seed+{seed % (2**31 - 1) + 1}"]
 
 
 def _supervise(

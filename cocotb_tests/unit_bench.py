@@ -63,6 +63,7 @@ class UnitBench(FrameBench):
     checker: Checker
     unpack: UnitProbes
     memories = ("chi_memory",)
+    recorded = (*FrameBench.recorded, "activations", "errors", "scaled", "updates", "chi")
 
     def __init__(
         self, dut: Any, config: Config, checker: Checker, arrays: tuple[ArrayModel, ...]

@@ -48,7 +48,10 @@ def probes(config: Config) -> list[Instrument]:
             fields=(
                 Field(expression="dut.activity.counters", width=COUNTER_BITS * len(Activity)),
                 # High in the first cycle of an image that did not wait for this one's update.
-                Field(expression="dut.sequencer.carried", width=1),
+                Field(
+                    expression="dut.sequencer.carried" if config.update.overlap else "1'b0",
+                    width=1,
+                ),
             ),
         ),
         Probe(
@@ -66,13 +69,13 @@ def probes(config: Config) -> list[Instrument]:
         _stream("updates", "dut.outer_product.i_command", update_command_layout(config).size),
         Probe(
             name="chi",
-            strobe="(|dut.chi_memory.write__en) & dut.sequencer.initialised",
+            strobe="(|dut.chi_memory.rows.w0_en) & dut.sequencer.initialised",
             fields=(
                 Field(
-                    expression="dut.chi_memory.write__addr",
+                    expression="dut.chi_memory.rows.w0_addr",
                     width=max(1, (config.chi_depth - 1).bit_length()),
                 ),
-                Field(expression="dut.chi_memory.write__data", width=row_bits),
+                Field(expression="dut.chi_memory.rows.w0_data", width=row_bits),
             ),
         ),
         result_probe(config.update.lanes),

@@ -11,7 +11,8 @@ changed, so that the program is as small for 240,000 gates as for two, whatever 
                                                                                 ▼
               inputs, registers, memories ─► value of every net ─► outputs, d of registers
 
-Gates have no delay. Registers and memories have no initial value. Memories stay modules.
+Gates have no delay. Registers and memories have no initial value, or random ones. Memories stay
+modules.
 """
 
 import ast
@@ -24,12 +25,13 @@ from pathlib import Path
 
 from hw.errors import LibertyError, SynthesisError
 from hw.liberty_power import CellPower, to_expression
-from hw.netlist import Netlist
+from hw.netlist import Netlist, read_netlist
 from hw.saif import Instance
+from hw.synthesis import Synthesis
 from hw.timing import Macro
 from hw.verilog import Port
 
-__all__ = ["GateTables", "gate_tables", "truth_table"]
+__all__ = ["GateTables", "gate_tables", "memory_modules", "read_netlists", "truth_table"]
 
 WORD_BITS = 32
 """Nets of a traced word."""
@@ -42,6 +44,8 @@ _Key = tuple[str, str]
 class Memory:
     """An instance of a memory, by the numbers of its nets."""
 
+    path: str
+    """Its name behind those of its blocks, joined by points."""
     macro: Macro
     inputs: Mapping[str, tuple[int, ...]]
     """Of each port but the clock, lowest bit first."""
@@ -83,25 +87,60 @@ class GateTables:
             for block, nets in self.nets.items()
         }
 
-    def verilog(self, top: str, ports: Sequence[Port], block: str, table: Path) -> str:
-        """The module that evaluates the gates; its file of numbers is :meth:`numbers`.
+    def verilog(
+        self,
+        top: str,
+        ports: Sequence[Port],
+        block: str,
+        *,
+        watched: Mapping[str, int] | None = None,
+    ) -> str:
+        """The module that evaluates the gates; it reads :meth:`numbers` from the file that the
+        simulation's argument ``+gates=FILE`` names.
 
         Parameters
         ----------
         top
-            Name of the module. Its array ``word`` shows the nets to a trace, 32 in each element.
+            Name of the module.
         ports
             Its ports beside ``clk`` and ``rst``.
         block
             The block that they are of.
-        table
-            The file of numbers.
-        """
-        return _Writer(self, ports, block).verilog(top, table)
+        watched
+            Width in bits of each net that can be read as ``BLOCK.NAME``, its path as in the
+            Verilog that was synthesised; ports of memories can be read so in any case. Registers
+            and memories wake up random, by the simulation's seed. Without, an array ``word`` shows
+            all nets to a trace, 32 in each element.
 
-    def numbers(self, ports: Sequence[Port], block: str) -> str:
-        """The file of numbers for ``$readmemh``."""
-        return "".join(f"{number:x}\n" for number in _Writer(self, ports, block).table)
+        Raises
+        ------
+        SynthesisError
+            If synthesis has left a net out that is watched.
+        """
+        return _Writer(self, ports, block, watched).verilog(top)
+
+    def numbers(
+        self, ports: Sequence[Port], block: str, *, watched: Mapping[str, int] | None = None
+    ) -> str:
+        """The file of numbers for ``$readmemh``; its parameters are those of :meth:`verilog`."""
+        return "".join(f"{number:x}\n" for number in _Writer(self, ports, block, watched).table)
+
+    def watched(self, block: str, path: str, width: int) -> list[int]:
+        """Nets of a path as in the Verilog that was synthesised, lowest bit first; ``block`` is
+        that of the top.
+
+        Raises
+        ------
+        SynthesisError
+            If one was left out.
+        """
+        owner, _, name = path.partition(".")
+        if owner not in self.nets or not name:
+            owner, name = block, path
+        found = self.port(owner, Port(name=name, width=width, is_input=False))
+        if None in found:
+            raise SynthesisError(f"Synthesis left bit {found.index(None)} of {path} out.")
+        return [net for net in found if net is not None]
 
 
 def _names(port: Port) -> list[str]:
@@ -161,7 +200,7 @@ def gate_tables(
     blocks = {netlist.name: name for name, netlist in netlists.items() if name != top}
     gates: list[tuple[_Key, str, list[_Key]]] = []
     registers: list[tuple[_Key, _Key, _Key]] = []
-    places: list[tuple[Macro, dict[str, list[_Key]], dict[str, list[_Key]]]] = []
+    places: list[tuple[str, Macro, dict[str, list[_Key]], dict[str, list[_Key]]]] = []
     known: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def gate(output: _Key, function: str, pins: Mapping[str, _Key]) -> None:
@@ -180,7 +219,8 @@ def gate_tables(
                     joined.join(key, (blocks[cell.kind], pin))
             elif cell.kind in macros:
                 macro = macros[cell.kind]
-                places.append((macro, _bits(macro.inputs, pins), _bits(macro.outputs, pins)))
+                path = cell.name if block == top else f"{block}.{cell.name}"
+                places.append((path, macro, _bits(macro.inputs, pins), _bits(macro.outputs, pins)))
             elif cell.kind in cells:
                 kind = cells[cell.kind]
                 pins = dict.fromkeys(kind.inputs, ("", "0")) | pins
@@ -219,11 +259,12 @@ def gate_tables(
     found = tuple((of(following), of(state)) for following, state, _ in registers)
     instances = tuple(
         Memory(
+            path=path,
             macro=macro,
             inputs={port: tuple(map(of, keys)) for port, keys in inputs.items()},
             outputs={port: tuple(map(of, keys)) for port, keys in outputs.items()},
         )
-        for macro, inputs, outputs in places
+        for path, macro, inputs, outputs in places
     )
     nets: dict[str, dict[str, int]] = defaultdict(dict)
     for block, name in list(joined.parent):
@@ -322,9 +363,16 @@ def _levelised(
 class _Writer:
     """Lays the tables out one behind the other, and writes the loops that read them."""
 
-    def __init__(self, tables: GateTables, ports: Sequence[Port], block: str) -> None:
+    def __init__(
+        self,
+        tables: GateTables,
+        ports: Sequence[Port],
+        block: str,
+        watched: Mapping[str, int] | None,
+    ) -> None:
         self.tables = tables
         self.ports = (Port(name="rst", width=1, is_input=True), *ports)
+        self.watched = watched
         self.table: list[int] = []
         gates, registers = tables.gates, tables.registers
         truths: dict[str, int] = {}
@@ -353,19 +401,21 @@ class _Writer:
             {port: self._add(nets) for port, nets in {**memory.inputs, **memory.outputs}.items()}
             for memory in tables.memories
         ]
+        self.watched_places = {
+            path: self._add(tables.watched(block, path, width))
+            for path, width in (watched or {}).items()
+        }
 
     def _add(self, numbers: Iterable[int]) -> int:
         begin = len(self.table)
         self.table += numbers
         return begin
 
-    def verilog(self, top: str, table: Path) -> str:
+    def verilog(self, top: str) -> str:
         tables = self.tables
-        n_words = tables.n_nets // WORD_BITS + 1
-        inputs = [port for port in self.ports if port.is_input]
-        sides = [port.name for port in inputs]
-        declared, instances = [], []
-        read, write = [], []
+        sides = [port.name for port in self.ports if port.is_input]
+        declared, read, write = [], [], []
+        scopes: _Scopes = {}
         for port in self.ports:
             place = self.places[port.name]
             if port.is_input:
@@ -387,7 +437,34 @@ class _Writer:
                     else:
                         read.append(_take(name, len(nets), places[pin]))
                         sides.append(name)
-            instances.append(f"  {memory.macro.name} memory_{index} ({', '.join(pins)});")
+            name = memory.path.rpartition(".")[2]
+            _put(scopes, memory.path, f"{memory.macro.name} {name} ({', '.join(pins)});")
+        for path, width in (self.watched or {}).items():
+            _put(scopes, path, f"reg [{width - 1}:0] {path.rpartition('.')[2]};")
+            write.append(_give(path, width, self.watched_places[path]))
+        words, wake_up = [], []
+        if self.watched is not None:
+            # A simulator starts all elements of an array with the same bits.
+            wake_up = [
+                f"    for (r = 0; r < {len(tables.registers)}; r = r + 1)",
+                "      held[r] = 1'($urandom);",
+            ]
+            for memory in tables.memories:
+                wake_up += [
+                    f"    for (r = 0; r < {memory.macro.depth}; r = r + 1)",
+                    f"      for (k = 0; k < {memory.macro.width}; k = k + 1)",
+                    f"        {memory.path}.mem[r][k] = 1'($urandom);",
+                ]
+        else:
+            n_words = tables.n_nets // WORD_BITS + 1
+            words = [
+                "  /*verilator tracing_on*/",
+                f"  reg [{WORD_BITS - 1}:0] word [0:{n_words - 1}];",
+            ]
+            write += [
+                f"    for (g = 0; g < {tables.n_nets}; g = g + 1)",
+                "      word[g >> 5][g & 31] = value[g];",
+            ]
         heads = [
             f"  {'input' if port.is_input else 'output reg'} [{port.width - 1}:0] {port.name}"
             for port in self.ports
@@ -403,10 +480,14 @@ class _Writer:
                 f"  reg held [0:{max(len(tables.registers), 1) - 1}];",
                 "  reg [31:0] edges, r, g, p, k;",
                 *declared,
-                *instances,
-                "  /*verilator tracing_on*/",
-                f"  reg [{WORD_BITS - 1}:0] word [0:{n_words - 1}];",
-                f'  initial $readmemh("{table}", t);',
+                *_scoped(scopes),
+                *words,
+                "  initial begin : load_tables",
+                "    string file;",
+                '    if (!$value$plusargs("gates=%s", file)) $fatal(1, "no +gates=FILE");',
+                "    $readmemh(file, t);",
+                *wake_up,
+                "  end",
                 "  always @(posedge clk) begin",
                 f"    for (r = 0; r < {len(tables.registers)}; r = r + 1)",
                 f"      held[r] = value[t[{self.following} + r]];",
@@ -426,12 +507,34 @@ class _Writer:
                 f"      value[t[{self.outs} + g]] = t[k][0];",
                 "    end",
                 *write,
-                f"    for (g = 0; g < {tables.n_nets}; g = g + 1)",
-                "      word[g >> 5][g & 31] = value[g];",
                 "  end",
                 "endmodule\n",
             ]
         )
+
+
+_Scopes = dict[str, "_Scopes | str"]
+"""What is declared in each named scope; scopes nest."""
+
+
+def _put(scopes: _Scopes, path: str, declaration: str) -> None:
+    *owners, name = path.split(".")
+    for owner in owners:
+        inner = scopes.setdefault(owner, {})
+        assert isinstance(inner, dict), "a block is no net"
+        scopes = inner
+    scopes[name] = declaration
+
+
+def _scoped(scopes: _Scopes, indent: str = "  ") -> list[str]:
+    lines = []
+    for name, inside in scopes.items():
+        if isinstance(inside, str):
+            lines.append(indent + inside)
+        else:
+            inner = _scoped(inside, indent + "  ")
+            lines += [f"{indent}if (1) begin : {name}", *inner, f"{indent}end"]
+    return lines
 
 
 def _take(name: str, width: int, place: int) -> str:
@@ -440,3 +543,17 @@ def _take(name: str, width: int, place: int) -> str:
 
 def _give(name: str, width: int, place: int) -> str:
     return f"    for (k = 0; k < {width}; k = k + 1) {name}[k] = value[t[{place} + k]];"
+
+
+def read_netlists(found: Synthesis, folder: Path) -> dict[str, Netlist]:
+    """The netlists that synthesis left in a folder, by block, for :func:`gate_tables`."""
+    return {
+        block.name: read_netlist((folder / f"{block.name}.v").read_text(encoding="utf-8"))
+        for block in found.blocks
+    }
+
+
+def memory_modules(verilog: Path) -> list[str]:
+    """The modules of the memories in emitted Verilog, as text."""
+    modules = verilog.read_text(encoding="utf-8").split("\nmodule ")
+    return [f"module {text}" for text in modules if "_ram_" in text.split(maxsplit=1)[0]]

@@ -16,6 +16,7 @@ from scripts.train import DataOption, ReplicasOption, load_dataset
 if TYPE_CHECKING:
     import numpy as np
 
+    from cocotb_tests.netlist_unit import Gates
     from model.config import Config
     from model.datasets import Dataset
     from model.settings import System
@@ -45,6 +46,23 @@ WavesOption = Annotated[
     typer.Option(
         "--waves",
         help="Of the kinds mca and in_situ: write a waveform (VCD); takes a build of its own.",
+    ),
+]
+GatesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--gates",
+        help="Of the kind mca: the gates that synthesis makes stand in for the Verilog, and wake "
+        "up in a random state, by the seed.",
+    ),
+]
+GatesLibertyOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--liberty",
+        metavar="FILE",
+        help="Of --gates: a Liberty file of the cells, also gzipped; once per file. Unless told: "
+        "generic gates.",
     ),
 ]
 WholeImagesOption = Annotated[
@@ -81,11 +99,15 @@ class Request:
     waves: bool
     fresh: bool
     out: Path
+    gates: bool = False
+    liberty: tuple[Path, ...] = ()
 
     def replay(self, image: int) -> str:
-        """The command that ends at an image and writes a waveform."""
+        """The command that ends at an image and, of Verilog, writes a waveform."""
         words = ["mixbar", "cosim", self.config, "--images", str(image + 1)]
-        words += ["--seed", str(self.seed), "--waves"]
+        words += ["--seed", str(self.seed), "--gates" if self.gates else "--waves"]
+        for file in self.liberty:
+            words += ["--liberty", str(file)]
         words += ["--data", self.data] if self.data is not None else []
         words += ["--infer"] if self.infer else []
         return shlex.join(words)
@@ -102,6 +124,8 @@ def cosim(
     fresh: FreshOption = False,
     replicas: ReplicasOption = None,
     whole_images: WholeImagesOption = None,
+    gates: GatesOption = None,
+    liberty: GatesLibertyOption = None,
     out: cli.OutOption = cli.OUT,
     json: cli.JsonOption = False,
 ) -> None:
@@ -114,6 +138,10 @@ def cosim(
     saves its state every minute: stopped or killed, it goes on by the same command; one of the kind
     engine starts over.
 
+    With --gates the unit is synthesised first, as by 'mixbar synth', and its gates run behind the
+    same bench: every register and memory wakes up random, so that reset alone brings it to where
+    the model begins. Start with tiny_mca; such a run starts over if stopped.
+
     The kind cnn classifies test images with the devices of its trained run (without one, of a
     network trained now in FP32), and then has its last layer updated by one batch.
 
@@ -122,6 +150,7 @@ def cosim(
       mixbar cosim tiny_mca
       mixbar cosim mca_mlp --images 4000 --warm-up 2000 --json
       mixbar cosim mca_mlp --images 3 --waves
+      mixbar cosim tiny_mca --gates --seed 2
       mixbar cosim yao_cnn --replicas 3 --images 500 --json
     """
     with cli.result(json) as result:
@@ -132,6 +161,11 @@ def cosim(
             )
         from model.config import Config
 
+        if liberty and not gates:
+            raise cli.RequestError("--liberty needs --gates.")
+        if gates and waves:
+            raise cli.RequestError("--gates and --waves exclude each other.")
+        cli.own_options(settings, "mca", gates=gates)
         own = cli.own_options(settings, "cnn", replicas=replicas, whole_images=whole_images)
         request = Request(
             config=config,
@@ -143,10 +177,14 @@ def cosim(
             waves=waves,
             fresh=fresh,
             out=out,
+            gates=bool(gates),
+            liberty=tuple(liberty or ()),
         )
         if not isinstance(settings, Config):
             cli.of_system(settings, "cosim").cosim(settings, request, result, **own)
             return
+        from functools import partial
+
         from cocotb_tests.cosim import cosimulate
         from model.inputs import adapt
 
@@ -158,8 +196,16 @@ def cosim(
             result,
             dataset=dataset,
             order=lambda: training_order(settings, seed, n_set, images),
-            cosimulate=cosimulate,
+            cosimulate=partial(cosimulate, gates=_gates(request)) if gates else cosimulate,
         )
+
+
+def _gates(request: Request) -> "Gates":
+    from cocotb_tests.netlist_unit import Gates
+    from scripts.synth import read_library
+
+    library = read_library(list(request.liberty), None) if request.liberty else None
+    return Gates(library=library)
 
 
 def show(

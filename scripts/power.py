@@ -87,9 +87,8 @@ def _measure(
     node: float | None,
 ) -> dict[str, Any]:
     from cocotb_tests.gate_level import record, replay
-    from hw.gate_tables import gate_tables
+    from hw.gate_tables import gate_tables, memory_modules, read_netlists
     from hw.liberty_power import read_power
-    from hw.netlist import read_netlist
     from hw.power import block_power
     from hw.synthesis import TOP_BLOCK, synthesise
     from hw.verilog import emit
@@ -114,13 +113,9 @@ def _measure(
         on_message=cli.say,
     )
     tables = read_power(library.texts)
-    netlists = {
-        block.name: read_netlist((folder / f"{block.name}.v").read_text(encoding="utf-8"))
-        for block in found.blocks
-    }
+    netlists = read_netlists(found, folder)
     gates = gate_tables(netlists, TOP_BLOCK, tables.cells, found.memories)
-    modules = unit.path.read_text(encoding="utf-8").split("\nmodule ")
-    memories = [f"module {text}" for text in modules if "_ram_" in text.split(maxsplit=1)[0]]
+    memories = memory_modules(unit.path)
     cli.say(f"Simulating {len(gates.gates):,} gates for {len(recording.values):,} cycles.")
     activity = replay(recording, unit.top, gates, memories, block=TOP_BLOCK, period_ns=period)
     cli.say("Charging what toggled.")

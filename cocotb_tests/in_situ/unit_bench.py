@@ -77,6 +77,10 @@ class LearningBench(FrameBench):
     checker: Checker
     unpack: LearningProbes
     memories = ("gradient_memory", "gate_memory")
+    recorded = (
+        *FrameBench.recorded,
+        *("activations", "outputs", "errors", "gradients", "gates"),
+    )
 
     def __init__(
         self, dut: Any, config: InSituConfig, checker: Checker, arrays: tuple[ArrayModel, ...]

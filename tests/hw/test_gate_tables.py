@@ -102,3 +102,23 @@ def test_other_clock_is_refused() -> None:
     netlist = read_netlist(NETLIST.replace(".CK(clk)", ".CK(d)"))
     with pytest.raises(SynthesisError, match="not clocked by the clock"):
         gate_tables({"block": netlist}, "block", CELLS, [MEMORY])
+
+
+def test_watched_nets_are_scopes_of_their_blocks() -> None:
+    netlists = {"block": read_netlist(NETLIST), "top": read_netlist(TOP)}
+    tables = gate_tables(netlists, "top", CELLS, [MEMORY])
+    assert tables.watched("top", "block.q", 2) == [
+        tables.nets["block"]["q[0]"],
+        tables.nets["block"]["q[1]"],
+    ]
+    assert tables.watched("top", "n", 1) == [tables.nets["top"]["n"]]
+    watched = {"block.q": 2}
+    text = tables.verilog("unit", [], "top", watched=watched)
+    scope = text[text.index("if (1) begin : block") :].split("  end", 1)[0]
+    assert "reg [1:0] q;" in scope
+    assert f"{MEMORY.name} {tables.memories[0].path.removeprefix('block.')} (" in scope
+    assert "word" not in text
+    numbers = tables.numbers([], "top", watched=watched).split()
+    assert [int(number, 16) for number in numbers[-2:]] == tables.watched("top", "block.q", 2)
+    with pytest.raises(SynthesisError, match=r"left bit 2 of block\.q out"):
+        tables.watched("top", "block.q", 3)
