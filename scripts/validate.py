@@ -406,9 +406,10 @@ def _sensitivity_table(found: Mapping[str, Any]) -> list[str]:
 
 
 def _sweep(found: Mapping[str, Any], name: str) -> str:
-    """The accuracies of a sweep over learning rates, in words."""
+    """The accuracies of a sweep over learning rates, in words behind a colon; nothing without."""
     rates = found.get(name, {}).get("by_rate_log2", {})
-    return ", ".join(f"rate 2^{rate}: {_percent(value)}" for rate, value in rates.items())
+    words = ", ".join(f"rate 2^{rate}: {_percent(value)}" for rate, value in rates.items())
+    return words and f": {words}"
 
 
 def _page(found: Mapping[str, Any], names: tuple[str, str]) -> str:
@@ -434,10 +435,10 @@ def _page(found: Mapping[str, Any], names: tuple[str, str]) -> str:
             "power law of drift is extrapolated there from its fit around 38.6 s.",
             f"- Direct update: {DIRECT_EPOCHS} epochs each, best epoch. How an update below "
             "epsilon reaches a device the paper does not say. By chance, it makes a pulse with the "
-            "probability of its share of epsilon: " + _sweep(found, "direct-chance") + ".",
+            "probability of its share of epsilon" + _sweep(found, "direct-chance") + ".",
             "  Rounded toward zero, it makes none, and what is left are updates of a whole epsilon "
             "or more, for all inputs of a unit at once, which drive outputs to 0, where the "
-            "derivative of an 8-bit sigmoid is 0 too: " + _sweep(found, "direct-zero") + ".",
+            "derivative of an 8-bit sigmoid is 0 too" + _sweep(found, "direct-zero") + ".",
             f"- Single device: weight 0 is {SINGLE_REFERENCE_US:g} uS, weight 1 is "
             f"{REFERENCE.converter.weight_us:g} uS more, one RESET for {SINGLE_DEPRESSION:g} times "
             f"the threshold of a SET, learning rate 2^{SINGLE_RATE_LOG2}. The paper gives none of "
