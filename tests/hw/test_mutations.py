@@ -394,15 +394,17 @@ FAULTS = (
     Fault(
         "window open during refresh",
         "sequencer",
-        "self.first_window.eq(~self.refresh_busy & ~self.follows)",
-        "self.first_window.eq(1)",
+        "self.upper_window.eq(~self.refresh_busy),\n"
+        "                    self.first_window.eq(~self.refresh_busy & ~self.follows)",
+        "self.upper_window.eq(1), self.first_window.eq(1)",
         r"pulse scheduler",
     ),
     Fault(
         "window always open",
         "sequencer",
-        "self.first_window.eq(self.carried & first_free & upper_over)",
-        "self.first_window.eq(1)",
+        "self.upper_window.eq(self.carried),\n"
+        "            self.first_window.eq(self.carried & first_free & upper_over)",
+        "self.upper_window.eq(1), self.first_window.eq(1)",
         r"pulse scheduler|programmed while it computes",
     ),
     Fault(
