@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from energy.activity import Action
 from energy.errors import EnergyError
-from energy.estimator import Term, unit_energy
+from energy.estimator import Term, row_term
 from energy.published import value
 from energy.scaling import Node
-from energy.tables import load_costs
 from model.cnn.activity import activity_names, map_activity
 from model.cnn.config import INPUT_BITS, CnnConfig, ReplicaMode
 
@@ -125,21 +123,20 @@ class _Charge:
         n_bytes: float = 0.0,
         bits: float = 0.0,
     ) -> None:
-        row = load_costs()[row_id]
-        action = Action(
-            component=row.component,
-            action=access or row.action,
-            phase=self.group,
-            unit="digital" if row.scaling == "digital" else "analog",
-            block=block,
-            count=count,
-            note=note,
-            basis="counters",
-            n_bytes=n_bytes,
-            bits=bits,
+        self.terms.append(
+            row_term(
+                row_id,
+                count,
+                block,
+                note,
+                YAO_NODE,
+                phase=self.group,
+                basis="counters",
+                access=access,
+                n_bytes=n_bytes,
+                bits=bits,
+            )
         )
-        energy_j, marks = unit_energy(row, action, YAO_NODE, 8)
-        self.terms.append(Term(action=action, row=row, unit_energy_j=energy_j, marks=marks))
 
     def memory(self, reads: float, writes: float, block: str, n_bytes: float, bits: float) -> None:
         """Accesses to one memory."""

@@ -5,11 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from energy.cnn import GROUPS, CnnActivity, image_groups, macs
 from energy.estimator import combine
 from energy.formats import count, si
+from energy.html import render
 from energy.markdown import yao_lines
 from energy.report import term_record, yao_tables
 from energy.tables import load_bibliography
@@ -109,14 +108,10 @@ def to_markdown(report: Mapping[str, Any]) -> str:
 
 def to_html(report: Mapping[str, Any]) -> str:
     """The report as one page that needs no other file and no network."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
-        autoescape=jinja2.select_autoescape(("html", "j2")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(si=si, count=count)
-    return environment.get_template(TEMPLATE.name).render(
-        report=report, head=report["headline"], tables=report["tables"]
+    return render(
+        TEMPLATE,
+        {"si": si, "count": count},
+        report=report,
+        head=report["headline"],
+        tables=report["tables"],
     )

@@ -25,7 +25,16 @@ from energy.scaling import Node
 from energy.tables import DATA, Row, load_costs, load_presets, read_csv
 from model.config import Config
 
-__all__ = ["PRESETS", "Estimate", "Figure", "Term", "estimate", "presets", "unit_energy"]
+__all__ = [
+    "PRESETS",
+    "Estimate",
+    "Figure",
+    "Term",
+    "estimate",
+    "presets",
+    "row_term",
+    "unit_energy",
+]
 
 FEMTO = 1e-15
 
@@ -226,6 +235,42 @@ def estimate(
         terms=tuple(charge(actions, preset, node, config, replace or {})),
         seconds=seconds(config, activity),
     )
+
+
+def row_term(
+    row_id: str,
+    count: float,
+    block: str,
+    note: str,
+    node: Node,
+    *,
+    phase: str = "forward",
+    basis: str = "configuration",
+    access: str = "",
+    n_bytes: float = 0.0,
+    bits: float = 0.0,
+    adc_bits: int = 8,
+) -> Term:
+    """``count`` times a named row of the cost tables, whatever a preset says.
+
+    ``access`` names the action where the row stands for several (a memory's read and write);
+    ``n_bytes`` and ``bits`` are the memory's size and width; see :func:`unit_energy`.
+    """
+    row = load_costs()[row_id]
+    action = Action(
+        component=row.component,
+        action=access or row.action,
+        phase=phase,
+        unit="digital" if row.scaling == "digital" else "analog",
+        block=block,
+        count=count,
+        note=note,
+        basis=basis,
+        n_bytes=n_bytes,
+        bits=bits,
+    )
+    energy_j, marks = unit_energy(row, action, node, adc_bits)
+    return Term(action=action, row=row, unit_energy_j=energy_j, marks=marks)
 
 
 def charge(

@@ -8,20 +8,15 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from energy.activity import Action
 from energy.cnn import CnnActivity, image_groups, macs, nominal
 from energy.errors import EnergyError
-from energy.estimator import Figure, Term, combine, unit_energy
+from energy.estimator import Figure, Term, combine, row_term
 from energy.scaling import Node
-from energy.tables import load_costs
 from model.configurations import li_mlp, yao_cnn
 from model.in_situ.activity import Activity
 from model.in_situ.config import InSituConfig
 
 __all__ = ["System", "li", "li_training", "yao"]
-
-ADC_BITS = 8
-"""Converters of both systems."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,35 +40,6 @@ class System:
         return 2 * self.macs / self.energy.value / 1e9
 
 
-def _term(
-    row_id: str,
-    count: float,
-    block: str,
-    note: str,
-    node: Node,
-    *,
-    phase: str = "forward",
-    access: str = "",
-    n_bytes: float = 0.0,
-    bits: float = 0.0,
-) -> Term:
-    row = load_costs()[row_id]
-    action = Action(
-        component=row.component,
-        action=access or row.action,
-        phase=phase,
-        unit="digital" if row.scaling == "digital" else "analog",
-        block=block,
-        count=count,
-        note=note,
-        basis="configuration",
-        n_bytes=n_bytes,
-        bits=bits,
-    )
-    energy_j, marks = unit_energy(row, action, node, ADC_BITS)
-    return Term(action=action, row=row, unit_energy_j=energy_j, marks=marks)
-
-
 def yao(activity: CnnActivity | None = None) -> System:
     """The five-layer network on 128 x 16 arrays, one convolver, lines without a kernel not
     converted; by default of :func:`energy.cnn.nominal`."""
@@ -94,9 +60,11 @@ def li() -> System:
     macs = sum(n_in * n_out for n_in, n_out in zip(inputs, outputs, strict=True))
     node = Node()
     terms = (
-        _term("adc_kull2013", sum(outputs), "converters", "one a column", node),
-        _term("driver_dac_chen2018", 2 * sum(inputs), "line drivers", "two signs an input", node),
-        _term("cell_li", 2 * macs, "crossbar", "two devices a weight, one product", node),
+        row_term("adc_kull2013", sum(outputs), "converters", "one a column", node),
+        row_term(
+            "driver_dac_chen2018", 2 * sum(inputs), "line drivers", "two signs an input", node
+        ),
+        row_term("cell_li", 2 * macs, "crossbar", "two devices a weight, one product", node),
     )
     return System(
         name="li_mlp",
@@ -137,7 +105,7 @@ def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
     changed, pairs = mean(Activity.GRADIENT_LANES), mean(Activity.GATE_WORDS) * lanes
 
     def memory(block: str, bits: int, access: str, count: float, note: str) -> Term:
-        return _term(
+        return row_term(
             "sram_cacti",
             count,
             block,
@@ -153,15 +121,15 @@ def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
     gate = ("gate memory", 2 * config.gate.word_bits)
 
     terms = (
-        _term("adc_kull2013", mean(Activity.CONVERSIONS), "converters", "counted", node),
-        _term(
+        row_term("adc_kull2013", mean(Activity.CONVERSIONS), "converters", "counted", node),
+        row_term(
             "driver_dac_chen2018",
             2 * mean(Activity.DRIVEN_LINES),
             "line drivers",
             "two signs a driven line",
             node,
         ),
-        _term(
+        row_term(
             "cell_li",
             2 * (products * weights + passes * upper),
             "crossbar",
@@ -172,7 +140,7 @@ def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
         memory(*gradient, "write", changed + pairs, "changed lanes, and cleared ones"),
         memory(*gate, "read", pairs, "pairs of gates of a write phase"),
         memory(*gate, "write", pairs, "pairs of gates of a write phase"),
-        _term(
+        row_term(
             "add_horowitz",
             changed * config.gradient_bits + pairs * 2 * config.gate.word_bits,
             "gradient and gate memory",
@@ -180,7 +148,7 @@ def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
             node,
             phase="update",
         ),
-        _term(
+        row_term(
             "set_li",
             mean(Activity.SET_DEVICES) * config.pulse.set_cycles * clock_ns,
             "programming",
@@ -188,7 +156,7 @@ def li_training(config: InSituConfig, counters: Mapping[str, float]) -> System:
             node,
             phase="update",
         ),
-        _term(
+        row_term(
             "reset_li",
             mean(Activity.RESET_DEVICES) * config.pulse.reset_cycles * clock_ns,
             "programming",

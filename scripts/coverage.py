@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import jinja2
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from cocotb_tests.coverage import POINTS, RESET_POINT, Counts, add, holes, new_counts
 from cocotb_tests.verilog_coverage import Point, read_points
+from energy.html import render
 from model.config import Config, ScalePolicy, SkipPolicy
 from model.configurations import tiny_mca
 from scripts import cli
@@ -55,6 +55,7 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
 )
 
 PAGE = "index.html"
+TEMPLATE = Path(__file__).parent / "templates" / "coverage.html.j2"
 
 
 def configurations() -> tuple[Config, ...]:
@@ -272,16 +273,8 @@ def _python(out: Path) -> dict[str, Any]:
 
 
 def _write(out: Path, report: dict[str, Any]) -> Path:
-    folder = Path(__file__).parent / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     cli.write(out / "coverage.json", cli.json_text(report))
-    return cli.write(out / PAGE, environment.get_template("coverage.html.j2").render(report))
+    return cli.write(out / PAGE, render(TEMPLATE, **report))
 
 
 def main(

@@ -33,7 +33,15 @@ from model.settings import ConfigError
 from scripts import cli
 from scripts.cnn.train import STAGES
 
-__all__ = ["accuracy_folder", "main", "software", "spread", "table"]
+__all__ = [
+    "accuracy_folder",
+    "load_network",
+    "main",
+    "software",
+    "spread",
+    "study_parser",
+    "table",
+]
 
 RANDOMISED = 0.1
 """Share of the fully connected weights that are randomised. Source: Yao 2020."""
@@ -178,21 +186,39 @@ def table(records: dict[str, dict[str, Any]], replicas: int) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str]) -> None:
-    """Runs what is missing of the table and prints it."""
-    parser = argparse.ArgumentParser(
-        prog="accuracy", description="The accuracy table of a convolutional network."
-    )
+def study_parser(
+    name: str, description: str, networks: int, writes: int
+) -> argparse.ArgumentParser:
+    """Arguments of a study over trained networks and write seeds."""
+    parser = argparse.ArgumentParser(prog=name, description=description)
     parser.add_argument("config")
-    parser.add_argument("--replicas", type=int, default=3)
-    parser.add_argument("--networks", type=int, default=3)
-    parser.add_argument("--writes", type=int, default=4)
+    parser.add_argument("--networks", type=int, default=networks)
+    parser.add_argument("--writes", type=int, default=writes)
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--out", type=Path, default=cli.OUT)
-    options = parser.parse_args(arguments)
-    config = cli.load_config(options.config)
+    return parser
+
+
+def load_network(source: str) -> CnnConfig:
+    """The configuration of a convolutional network.
+
+    Raises
+    ------
+    RequestError
+        If it is of another system.
+    """
+    config = cli.load_config(source)
     if not isinstance(config, CnnConfig):
         raise cli.RequestError(f"{config.name} is no convolutional network.")
+    return config
+
+
+def main(arguments: list[str]) -> None:
+    """Runs what is missing of the table and prints it."""
+    parser = study_parser("accuracy", "The accuracy table of a convolutional network.", 3, 4)
+    parser.add_argument("--replicas", type=int, default=3)
+    options = parser.parse_args(arguments)
+    config = load_network(options.config)
     dataset = datasets.load(options.data)
     folder = accuracy_folder(config, options.out)
     records: dict[str, dict[str, Any]] = {}

@@ -9,7 +9,6 @@ transfer, and the rate of hybrid training in either mode, after it. FP32 network
 repeated. Prints tables and writes them to choices.md there.
 """
 
-import argparse
 import copy
 import json
 import sys
@@ -25,7 +24,13 @@ from model.cnn.training import Training
 from model.datasets import Dataset
 from model.settings import ConfigError
 from scripts import cli
-from scripts.cnn.accuracy import accuracy_folder, software, spread
+from scripts.cnn.accuracy import (
+    accuracy_folder,
+    load_network,
+    software,
+    spread,
+    study_parser,
+)
 
 __all__ = ["held_out", "main"]
 
@@ -108,18 +113,9 @@ TABLES: dict[str, Callable[[_Setup], Iterator[tuple[str, float]]]] = {
 
 def main(arguments: list[str]) -> None:
     """Makes the comparisons that are missing and prints their means."""
-    parser = argparse.ArgumentParser(
-        prog="choices", description="Settings compared on held-out training images."
-    )
-    parser.add_argument("config")
-    parser.add_argument("--networks", type=int, default=2)
-    parser.add_argument("--writes", type=int, default=2)
-    parser.add_argument("--data", default="mnist")
-    parser.add_argument("--out", type=Path, default=cli.OUT)
+    parser = study_parser("choices", "Settings compared on held-out training images.", 2, 2)
     options = parser.parse_args(arguments)
-    config = cli.load_config(options.config)
-    if not isinstance(config, CnnConfig):
-        raise cli.RequestError(f"{config.name} is no convolutional network.")
+    config = load_network(options.config)
     if not config.training.held_out:
         raise cli.RequestError(f"{config.name} holds no training images out.")
     dataset = held_out(config, datasets.load(options.data))

@@ -10,6 +10,7 @@ with zeros by the host.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -524,19 +525,18 @@ def test_without_fault() -> None:
     assert run_overlapped(unit).checker.images == 21
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_fault_is_caught(fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "run"),
+    [
+        pytest.param(fault, run, id=fault.name)
+        for faults, run in ((FAULTS, run), (OVERLAP_FAULTS, run_overlapped))
+        for fault in faults
+    ],
+)
+def test_fault_is_caught(fault: Fault, run: Callable[[Any], Run]) -> None:
     unit = faulty_unit(fault.module, fault.right, fault.wrong)
     with pytest.raises((Mismatch, BrokenContract, Hang)) as caught:
         run(unit)
-    assert re.search(fault.found, str(caught.value)), str(caught.value)
-
-
-@pytest.mark.parametrize("fault", OVERLAP_FAULTS, ids=lambda fault: fault.name)
-def test_fault_of_overlap_is_caught(fault: Fault) -> None:
-    unit = faulty_unit(fault.module, fault.right, fault.wrong)
-    with pytest.raises((Mismatch, BrokenContract, Hang)) as caught:
-        run_overlapped(unit)
     assert re.search(fault.found, str(caught.value)), str(caught.value)
 
 

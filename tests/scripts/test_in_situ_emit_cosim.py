@@ -15,6 +15,7 @@ from model.in_situ.training import Training
 from scripts import cli
 from scripts.in_situ import cosim as cosim_module
 from scripts.mixbar import app
+from tests.scripts.cosim_result import NOTHING_TRAINED
 
 
 def mixbar(*arguments):
@@ -41,22 +42,15 @@ def asked(monkeypatch):
     def cosimulate(config, images, labels, **options):
         calls.append((images, labels, options))
         mismatch = {"image": 3, "text": "Image 3: wrong."} if options["seed"] == 9 else None
-        return CosimResult(
-            config=config.name,
-            images=len(images),
-            mismatches=int(mismatch is not None),
-            mismatch=mismatch,
-            compared={"pulses": 1},
-            cycles_per_image={"mean": 1.0, "max": 1, "by_phase": dict.fromkeys(PHASES, 0.2)},
-            accuracy=0.5,
-            images_per_second=1.0,
-            images_per_cpu_second=1.0,
-            verilator_cycles_per_second=1.0,
-            simulator="none",
-            build_seconds=0.0,
-            counters={},
-            waves=None,
-        )
+        changes = {
+            "config": config.name,
+            "images": len(images),
+            "mismatches": int(mismatch is not None),
+            "mismatch": mismatch,
+            "compared": {"pulses": 1},
+            "cycles_per_image": {"mean": 1.0, "max": 1, "by_phase": dict.fromkeys(PHASES, 0.2)},
+        }
+        return CosimResult(**{**NOTHING_TRAINED, **changes})
 
     monkeypatch.setattr(cosim_module, "cosimulate", cosimulate)
     return calls
