@@ -1,14 +1,17 @@
 """Energy against accuracy: trains variants of a configuration, for the curve of the report.
 
 ``python -m scripts.trade_off mca_mlp --epochs 3`` leaves DIR/trade_off_<variant>/activity.json for
-every variant; ``mixbar report mca_mlp --out DIR`` draws them. The variants turn the levers of the
+every variant; ``mixbar report mca_mlp --out DIR`` draws them. A finished variant is not trained
+again: a stopped study goes on by the same command. The variants turn the levers of the
 update one at a time: where the scale of the errors comes from, how fast its running maximum decays,
 which images are skipped, how wide chi is.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,25 +65,43 @@ def variants(config: Config) -> dict[str, Config]:
 
 
 def _train(name: str, config: Config, data: str | None, epochs: int, seed: int, out: Path) -> str:
-    run = Training(config, load_dataset(data), seed=seed, epochs=epochs)
+    dataset = load_dataset(data)
+    path = out / f"trade_off_{name}" / "activity.json"
+    origin = {
+        "source": f"model, {epochs} epochs of {dataset.name}, seed {seed}, {name}",
+        "toml": to_toml(config),
+    }
+    finished = _finished(path, origin)
+    if finished is not None:
+        return _line(name, finished, path)
+    run = Training(config, dataset, seed=seed, epochs=epochs)
     with cli.progress(epochs * run.images_per_epoch, name) as advance:
         done = 0
         for _ in run.run():
             advance(run.images - done)
             done = run.images
-    counters, accuracy = activity(run.unit.counters), run.curve[-1].test_accuracy
     record = {
         "config": config.name,
         "images": run.images,
-        "counters": counters,
-        "source": f"model, {epochs} epochs of {run.dataset.name}, seed {seed}, {name}",
-        "test_accuracy": accuracy,
-        "toml": to_toml(config),
+        "counters": activity(run.unit.counters),
+        "test_accuracy": run.curve[-1].test_accuracy,
+        **origin,
     }
-    path = out / f"trade_off_{name}" / "activity.json"
     cli.write(path, cli.json_text(record))
-    lanes = counters[Activity.CHI_LANES.name.lower()] / run.images
-    return f"{name}: {100 * accuracy:.2f} %, {lanes:.0f} updates an image, {path}"
+    return _line(name, record, path)
+
+
+def _finished(path: Path, origin: Mapping[str, str]) -> dict[str, Any] | None:
+    """The record of an earlier run of the same configuration, data, epochs and seed, if any."""
+    if not path.exists():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record if origin.items() <= record.items() else None
+
+
+def _line(name: str, record: Mapping[str, Any], path: Path) -> str:
+    lanes = record["counters"][Activity.CHI_LANES.name.lower()] / record["images"]
+    return f"{name}: {100 * record['test_accuracy']:.2f} %, {lanes:.0f} updates an image, {path}"
 
 
 def main(
