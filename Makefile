@@ -10,6 +10,7 @@ SHELL := /bin/bash
 PYTHON ?=
 CONFIG ?= mca_mlp
 MINUTES ?= 5
+FULL ?=
 PYTEST_ARGS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -17,7 +18,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 # An environment knows its own path: one that was moved or copied is made anew.
 MOVED := $(shell if [ -e $(VENV)/.path ] && [ "$$(cat $(VENV)/.path)" != "$$PWD" ]; then echo moved; fi)
 
-.PHONY: help setup test prove coverage fuzz lint format demo emit clean lock moved
+.PHONY: help setup test prove coverage reproduce fuzz lint format demo emit clean lock moved
 
 help: ## show this list
 	@echo "mixbar: make TARGET"
@@ -56,6 +57,9 @@ prove: setup ## prove properties of the gateware for all inputs (minutes)
 
 coverage: setup ## measure what the tests cover (the test suite and minutes more)
 	@$(RUN) -m scripts.coverage
+
+reproduce: setup ## make the numbers of README and docs/ again (FULL=1: all, hours)
+	@$(RUN) -m scripts.reproduce $(if $(FULL),--full)
 
 fuzz: setup ## read broken files of every kind for MINUTES (5 unless told)
 	@$(RUN) -m tests.fuzz --minutes "$(MINUTES)"

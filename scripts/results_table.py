@@ -4,7 +4,7 @@
 
 It measures nothing: for every named configuration it reads ``training.json``, ``report.json``,
 ``synth.json`` and ``cosim.json`` of ``--build FOLDER`` and rewrites the lines between the two marks
-in the README. What no verb has measured is a dash.
+in the README, or prints them (``--print``). What no verb has measured is a dash.
 """
 
 import argparse
@@ -103,12 +103,17 @@ def replace_table(text: str, build: Path) -> str:
 
 
 def main() -> None:
-    """Entry point of the module; rewrites the README."""
+    """Entry point of the module; rewrites the README, or prints the table."""
     root = Path(__file__).parents[1]
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument("--build", type=Path, default=root / "build")
+    parser.add_argument("--print", action="store_true", dest="prints", help="leave the README")
+    options = parser.parse_args()
+    if options.prints:
+        print(table(options.build))
+        return
     readme = root / "README.md"
-    text = replace_table(readme.read_text(encoding="utf-8"), parser.parse_args().build)
+    text = replace_table(readme.read_text(encoding="utf-8"), options.build)
     cli.write(readme, text)
     print(f"wrote {readme}", file=sys.stderr)
 

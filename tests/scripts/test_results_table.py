@@ -1,6 +1,7 @@
 """The README's table of results: from files alone, dashes where there are none."""
 
 import json
+import sys
 
 import pytest
 
@@ -72,3 +73,9 @@ def test_replace(tmp_path):
 def test_marks_missing(tmp_path):
     with pytest.raises(cli.FailureError, match="must hold the marks"):
         results_table.replace_table("no marks", tmp_path)
+
+
+def test_print(build, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["results_table", "--build", str(build), "--print"])
+    results_table.main()
+    assert capsys.readouterr().out == results_table.table(build) + "\n"
