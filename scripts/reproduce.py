@@ -13,12 +13,12 @@ failed. ``--write`` writes the table of docs/reproduction.md instead.
 import hashlib
 import json
 import os
-import resource
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +62,7 @@ def reproduce(
         list[str] | None, typer.Option("--only", metavar="NAME", help="This run; again for more.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Repeat finished commands.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time.")] = 2,
     show: Annotated[bool, typer.Option("--list", help="Only say what would be run.")] = False,
     write: Annotated[
         bool, typer.Option("--write", help="Only write the table of docs/reproduction.md.")
@@ -86,18 +87,20 @@ def reproduce(
     print(_plan(chosen, out, digest), flush=True)
     if show:
         return
-    rows: list[dict[str, Any]] = []
-    for number, run in enumerate(chosen, 1):
-        cli.say(f"{number}/{len(chosen)} {run.name}: {_duration(run.seconds)} of processor time")
-        findings, seconds, failure = _judge(run, out / run.name, digest)
-        for finding in findings:
-            print(_line(finding), flush=True)
-        if failure:
-            print(f"  FAILED   {failure}", flush=True)
-        rows.append(_record(run, findings, seconds, failure))
-    cli.write(out / "report.json", cli.json_text({"full": full, "runs": rows}))
-    cli.write(out / "report.md", _report(rows, known))
-    _conclude(rows, out)
+    rows: dict[str, dict[str, Any]] = {}
+    with cli.locked(out), ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(_judge, run, out / run.name, digest): run for run in chosen}
+        try:
+            for future in as_completed(futures):
+                run, (findings, seconds, failure) = futures[future], future.result()
+                rows[run.name] = _record(run, findings, seconds, failure)
+                print(_outcome(run, findings, failure), flush=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    ordered = [rows[run.name] for run in chosen]
+    cli.write(out / "report.json", cli.json_text({"full": full, "runs": ordered}))
+    cli.write(out / "report.md", _report(ordered, known))
+    _conclude(ordered, out)
 
 
 def _conclude(rows: Sequence[dict[str, Any]], out: Path) -> None:
@@ -177,11 +180,10 @@ def _execute(run: Run, folder: Path, digest: str) -> tuple[float, str | None]:
         finished = []
     _keep(run, folder, digest, finished)
     for number, command in enumerate(run.commands[len(finished) :], len(finished) + 1):
-        cli.say(f"  {command}")
-        before = _children_s()
+        cli.say(f"{run.name}: {command}")
         printed, errors = folder / f"stdout{number}.txt", folder / f"stderr{number}.txt"
         with printed.open("wb") as output, errors.open("wb") as messages:
-            status = subprocess.run(
+            process = subprocess.Popen(
                 _arguments(command),
                 cwd=folder,
                 # This checkout, whatever is installed.
@@ -189,11 +191,13 @@ def _execute(run: Run, folder: Path, digest: str) -> tuple[float, str | None]:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=messages,
-                check=False,
-            ).returncode
-        finished.append(round(_children_s() - before, 1))
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        finished.append(round(usage.ru_utime + usage.ru_stime, 1))
         if status != 0:
-            return sum(finished), f"{command} ended with status {status}, see {errors}"
+            why = f"{command} ended with status {process.returncode}, see {errors}"
+            return sum(finished), why
         _keep(run, folder, digest, finished)
     texts = [(folder / f"stdout{n}.txt").read_bytes() for n in range(1, len(run.commands) + 1)]
     cli.write(folder / OUTPUT, b"".join(texts))
@@ -225,12 +229,6 @@ def _arguments(command: str) -> list[str]:
     return [sys.executable, *module, *words[1:]]
 
 
-def _children_s() -> float:
-    """Processor time of all processes that were started and have ended, in s."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 # What is said
 
 
@@ -258,6 +256,12 @@ def _plan(runs: Sequence[Run], out: Path, digest: str) -> str:
 
 def _numbers(values: Iterable[float]) -> str:
     return ", ".join(f"{value:.7g}" for value in values)
+
+
+def _outcome(run: Run, findings: Sequence[Finding], failure: str | None) -> str:
+    """A run and a line for each of its claims."""
+    lines = [run.name, *map(_line, findings)]
+    return "\n".join([*lines, f"  FAILED   {failure}"] if failure else lines)
 
 
 def _line(finding: Finding) -> str:

@@ -63,7 +63,7 @@ READS = (1, 2, 3)
 
 #: Configurations of the two paces.
 CHIP = "mca_mlp"
-SLOW = str(Path("docs") / "examples" / "mca_mlp_1s.toml")
+SLOW = str(Path(__file__).parents[1] / "docs" / "examples" / "mca_mlp_1s.toml")
 
 #: Learning rate of the software network at the beginning; it drops by halves where the exponent of
 #: the reference drops. Source: 0.4 is recalled of the paper's appendix.
