@@ -36,6 +36,7 @@ from scripts.reproduction import (
     Verdict,
     compare,
     load,
+    stands,
 )
 
 __all__ = ["app", "page_table", "reproduce", "with_table"]
@@ -169,7 +170,13 @@ def _judge(run: Run, folder: Path, digest: str) -> tuple[list[Finding], float, s
     if failure:
         note = "a command of the run failed"
         return [Finding(claim, Verdict.MOVED, note=note) for claim in run.claims], seconds, failure
-    return [compare(claim, folder) for claim in run.claims], seconds, None
+    findings = [
+        compare(claim, folder, ROOT)
+        if stands(claim, ROOT)
+        else Finding(claim, Verdict.MOVED, note="the page does not say this")
+        for claim in run.claims
+    ]
+    return findings, seconds, None
 
 
 def _execute(run: Run, folder: Path, digest: str) -> tuple[float, str | None]:
@@ -196,8 +203,9 @@ def _execute(run: Run, folder: Path, digest: str) -> tuple[float, str | None]:
             process.returncode = os.waitstatus_to_exitcode(status)
         finished.append(round(usage.ru_utime + usage.ru_stime, 1))
         if status != 0:
-            why = f"{command} ended with status {process.returncode}, see {errors}"
-            return sum(finished), why
+            said = errors.read_text(encoding="utf-8", errors="replace").splitlines()
+            why = f"{command} ended with status {process.returncode}: {' '.join(said[-1:])}"
+            return sum(finished), f"{why} ({errors})"
         _keep(run, folder, digest, finished)
     texts = [(folder / f"stdout{n}.txt").read_bytes() for n in range(1, len(run.commands) + 1)]
     cli.write(folder / OUTPUT, b"".join(texts))
@@ -217,7 +225,7 @@ def _finished(run: Run, folder: Path, digest: str) -> list[float] | None:
     """Seconds of the commands that have finished; None if the folder is not of these sources."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     seconds: list[float] = record.pop("seconds")
     return seconds if record == _key(run, digest) else None
@@ -250,7 +258,7 @@ def _plan(runs: Sequence[Run], out: Path, digest: str) -> str:
         kept = "" if done < len(run.commands) else "  (kept)"
         about = _duration(run.seconds)
         lines.append(f"{run.name:<22} {about:>7}  {'; '.join(run.commands)}{kept}")
-    lines.append(f"In all {_duration(left)} of processor time, if compilers have run before.")
+    lines.append(f"In all {_duration(left)} of processor time.")
     return "\n".join(lines)
 
 

@@ -77,7 +77,8 @@ class Claim:
     prints: str = ""
     """The passage as the file has it, if it differs; numbers in braces, in the same order."""
     found: tuple[str, ...] = ()
-    """If the file is JSON: arithmetic over pointers into it, one for each number."""
+    """If the file is JSON: arithmetic over pointers into it, one for each number (in the manifest
+    ``/a/b,c`` is two)."""
     spread: tuple[float, ...] = (0.0,)
     """How far a number may be off: one for all or one for each; inf: not judged."""
 
@@ -169,7 +170,8 @@ def load(path: Path = MANIFEST) -> Manifest:
 
 
 def _run(table: dict[str, Any]) -> Run:
-    claims = tuple(_claim(claim) for claim in table.pop("claim", ()))
+    usual = {"file": table.pop("file", OUTPUT)}
+    claims = tuple(_claim(usual | claim) for claim in table.pop("claim", ()))
     commands, needs = (tuple(table.pop(key, ())) for key in ("commands", "needs"))
     run = Run(**table, commands=commands, needs=needs, claims=claims)
     if not re.fullmatch(r"[\w.-]+", run.name):
@@ -186,7 +188,7 @@ def _run(table: dict[str, Any]) -> Run:
 def _claim(table: dict[str, Any]) -> Claim:
     spread = table.pop("spread", 0.0)
     spreads = tuple(map(float, spread)) if isinstance(spread, list) else (float(spread),)
-    found = tuple(table.pop("found", ()))
+    found = tuple(one for several in table.pop("found", ()) for one in _each(several))
     claim = Claim(**table, spread=spreads, found=found)
     where = claim.words or claim.page
     n = len(claim.stated)
@@ -200,6 +202,15 @@ def _claim(table: dict[str, Any]) -> Claim:
     if len(spreads) not in (1, n) or not all(s >= 0 for s in spreads):
         raise ValueError(f"{where!r} must have one spread or one for each number, none below 0")
     return claim
+
+
+def _each(expression: str) -> list[str]:
+    """``/a/b,c`` as ``/a/b`` and ``/a/c``."""
+    names = re.search(r"[\w.]+(?:,[\w.]+)+", expression)
+    if names is None:
+        return [expression]
+    first, last = expression[: names.start()], expression[names.end() :]
+    return [f"{first}{name}{last}" for name in names[0].split(",")]
 
 
 def _one_line(text: str) -> str:

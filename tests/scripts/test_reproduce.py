@@ -101,6 +101,12 @@ def test_no_manifest(tmp_path, text, message):
         load(manifest(tmp_path, text))
 
 
+def test_several_pointers_in_one(tmp_path):
+    text = RUN + '[[run.claim]]\npage = "p"\nsays = "{1} {2} {3}"\nfound = ["2 * /a/b,c", "/d"]'
+    (run,) = load(manifest(tmp_path, text)).runs
+    assert run.claims[0].found == ("2 * /a/b", "2 * /a/c", "/d")
+
+
 def test_stands(tmp_path):
     (tmp_path / "page.md").write_text("It took\n  1,234 s, all\ntold.\n")
     assert stands(claim("took {1,234} s, all told"), tmp_path)
@@ -199,7 +205,8 @@ import pathlib, sys
 count = pathlib.Path("count.txt")
 count.write_text(str(int(count.read_text()) + 1 if count.exists() else 1))
 print("found", {value})
-sys.exit({status})
+if {status}:
+    sys.exit("It broke.")
 """
 
 
@@ -249,11 +256,17 @@ def test_moved(project, capsys):
     assert (project.out / "report.md").is_file()
 
 
+def test_page_says_something_else(project, capsys):
+    (project.root / "docs" / "page.md").write_text("It has found 4.")
+    assert project() == 1
+    assert "MOVED    docs/page.md: 3: the page does not say this" in capsys.readouterr().out
+
+
 def test_failed(project, capsys):
-    project.write(status=5)
+    project.write(status=1)
     assert project() == 1
     printed = capsys.readouterr()
-    assert "python -m job ended with status 5" in printed.out
+    assert "python -m job ended with status 1: It broke. (" in printed.out
     assert "these runs failed: a" in printed.err
     # Nothing is kept of a command that failed.
     project.write()
@@ -296,7 +309,7 @@ def test_data_missing(project, monkeypatch, capsys):
 
 
 def test_only_and_full(project, capsys):
-    more = RUN.replace('"a"', '"b"') + '[[run.claim]]\npage = "p.md"\nsays = "{3}"\n'
+    more = RUN.replace('"a"', '"b"') + '[[run.claim]]\npage = "docs/page.md"\nsays = "found {3}"\n'
     project.manifest.write_text(project.manifest.read_text() + more)
     assert project("--list", "--full") == 0
     printed = capsys.readouterr().out
