@@ -361,7 +361,7 @@ class DeviceConfig:
 
     model: str = "pcm"
     """``pcm`` for the statistics below, the path of a CSV table of steps, or a Python function as
-    ``file.py:name`` (see docs/devices.md)."""
+    ``file.py:name``, which runs only with ``--allow-code`` (see docs/devices.md)."""
 
     history_pulses: float = 2.6
     """Decay of the pulse history P, in pulses."""

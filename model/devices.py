@@ -16,18 +16,16 @@ Source: J. Appl. Phys. 124, 152135 (2018) in the parameters of the public code s
 docs/devices.md.
 """
 
-import importlib
-import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.config import ConfigError, DeviceConfig
+from model.device_code import import_function, is_code
 from model.device_table import read_device_table
 from model.jit import njit
 
@@ -126,12 +124,14 @@ def step_table(device: DeviceConfig) -> StepTable:
     * ``pcm``: :class:`PcmStep`. It is linear in G and in P, so two knots each way are exact.
     * a path ending in ``.csv``: the measured table, see :mod:`model.device_table`.
     * ``file.py:name`` or ``module:name``: a :class:`StepModel` from a Python file or an installed
-      module, sampled at 513 conductances from 0 to ``g_max_us`` and 33 histories from 0 to 1.
+      module, sampled at 513 conductances from 0 to ``g_max_us`` and 33 histories from 0 to 1; only
+      if code is allowed, see :mod:`model.device_code`.
 
     Raises
     ------
     ConfigError
-        If the model is none of these, cannot be loaded, or gives a negative or undefined spread.
+        If the model is none of these, is not allowed, cannot be loaded, or gives a negative or
+        undefined spread.
     """
     if device.model == "pcm":
         return _sample(PcmStep(device), np.array([0.0, device.g_max_us]), 2, "pcm")
@@ -139,34 +139,13 @@ def step_table(device: DeviceConfig) -> StepTable:
         knots, mean, std = read_device_table(device.model)
         # The measured table knows no history: the same column at P = 0 and P = 1.
         return StepTable(knots, np.repeat(mean[:, None], 2, 1), np.repeat(std[:, None], 2, 1))
-    if ":" in device.model:
+    if is_code(device.model):
         knots = np.linspace(0.0, device.g_max_us, _SAMPLED_CONDUCTANCES)
-        return _sample(_import_step(device.model), knots, _SAMPLED_HISTORIES, device.model)
+        return _sample(import_function(device.model), knots, _SAMPLED_HISTORIES, device.model)
     raise ConfigError(
         "device.model must be pcm, the path of a .csv table, file.py:function or module:function, "
         f"not {device.model!r}."
     )
-
-
-def _import_step(model: str) -> StepModel:
-    source, _, name = model.rpartition(":")
-    try:
-        if source.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(source).stem, source)
-            assert spec is not None  # the suffix chooses the loader
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(source)
-        step = getattr(module, name)
-    # Whatever the user's file raises is the user's to read, in one sentence.
-    except Exception as error:
-        raise ConfigError(f"device.model {model!r} cannot be imported: {error}.") from None
-    if not callable(step):
-        raise ConfigError(f"device.model {model!r} must be a function of conductance and history.")
-    result: StepModel = step
-    return result
 
 
 def _sample(

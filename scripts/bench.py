@@ -50,6 +50,7 @@ def bench(
     cosim_images: CosimImagesOption = 100,
     data: DataOption = None,
     seed: cli.SeedOption = 1,
+    allow_code: cli.AllowCodeOption = False,
     json: cli.JsonOption = False,
 ) -> None:
     """Measure the speed of trainer and co-simulation on this machine.
@@ -65,7 +66,7 @@ def bench(
       mixbar bench mca_mlp --cosim-images 0 --json
     """
     with cli.result(json) as result:
-        settings = cli.load_mca_config(config, "mixbar bench")
+        settings = cli.load_mca_config(config, "mixbar bench", allow_code=allow_code)
         dataset = load_dataset(data)
         cli.say("cold start: compiling everything once ...")
         with _one_core():

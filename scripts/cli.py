@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OUT",
+    "AllowCodeOption",
     "ConfigArgument",
     "FailureError",
     "JsonOption",
@@ -86,6 +87,13 @@ SeedOption = Annotated[
 ]
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Directory that the files go to.")
+]
+AllowCodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Run the Python code that device.model of CONFIG names; refused unless given.",
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object to standard output, nothing else.")
@@ -335,20 +343,31 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def load_config(source: str) -> "System":
+def load_config(source: str, allow_code: bool | None = None) -> "System":
     """The configuration that a user named, of any system: a known name or the path of a TOML file.
+
+    ``allow_code``, of a verb that makes devices: whether ``--allow-code`` was given.
 
     Raises
     ------
     model.config.ConfigError
-        If there is none such, or it cannot work.
+        If there is none such, or it cannot work, or its devices are code that is not allowed.
     """
-    from model import configurations
+    from model import configurations, device_code
+    from model.config import Config
 
-    return configurations.load(source)
+    settings = configurations.load(source)
+    if allow_code:
+        device_code.allow()
+    # At once: minutes may pass until a device is made, in another process perhaps.
+    if allow_code is not None and isinstance(settings, Config):
+        device_code.require_allowed(settings.device.model)
+    return settings
 
 
-def load_mca_config(source: str, command: str, kinds: str = "mca alone") -> "Config":
+def load_mca_config(
+    source: str, command: str, kinds: str = "mca alone", allow_code: bool | None = None
+) -> "Config":
     """As :func:`load_config`, for what works on systems with a chi memory alone.
 
     ``kinds``: those that ``command`` as a whole takes, for the message.
@@ -360,7 +379,7 @@ def load_mca_config(source: str, command: str, kinds: str = "mca alone") -> "Con
     """
     from model.config import Config
 
-    settings = load_config(source)
+    settings = load_config(source, allow_code)
     if not isinstance(settings, Config):
         raise RequestError(_not_for(settings, command, f"it is for those of the kind {kinds}"))
     return settings

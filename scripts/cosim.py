@@ -99,6 +99,7 @@ class Request:
     waves: bool
     fresh: bool
     out: Path
+    allow_code: bool = False
     gates: bool = False
     liberty: tuple[Path, ...] = ()
 
@@ -110,6 +111,7 @@ class Request:
             words += ["--liberty", str(file)]
         words += ["--data", self.data] if self.data is not None else []
         words += ["--infer"] if self.infer else []
+        words += ["--allow-code"] if self.allow_code else []
         return shlex.join(words)
 
 
@@ -127,6 +129,7 @@ def cosim(
     gates: GatesOption = None,
     liberty: GatesLibertyOption = None,
     out: cli.OutOption = cli.OUT,
+    allow_code: cli.AllowCodeOption = False,
     json: cli.JsonOption = False,
 ) -> None:
     """Run the emitted Verilog in Verilator beside the model, training, and compare everything.
@@ -154,7 +157,7 @@ def cosim(
       mixbar cosim yao_cnn --replicas 3 --images 500 --json
     """
     with cli.result(json) as result:
-        settings = cli.load_config(config)
+        settings = cli.load_config(config, allow_code)
         if warm_up >= images:
             raise cli.RequestError(
                 f"--warm-up must leave images over: it is {warm_up}, --images {images}."
@@ -177,6 +180,7 @@ def cosim(
             waves=waves,
             fresh=fresh,
             out=out,
+            allow_code=allow_code,
             gates=bool(gates),
             liberty=tuple(liberty or ()),
         )

@@ -81,6 +81,7 @@ def infer(
     data: DataOption = None,
     seed: cli.SeedOption = 1,
     out: cli.OutOption = cli.OUT,
+    allow_code: cli.AllowCodeOption = False,
     json: cli.JsonOption = False,
 ) -> None:
     """Test accuracy of a saved run, at once or after a time of drift.
@@ -97,7 +98,7 @@ def infer(
       mixbar infer yao_cnn --replicas 3 --after 30d
     """
     with cli.result(json) as result:
-        settings = cli.load_config(config)
+        settings = cli.load_config(config, allow_code)
         from model.config import Config
 
         own = cli.own_options(settings, "cnn", mode=mode, replicas=replicas)

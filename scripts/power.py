@@ -47,6 +47,7 @@ def power(
     period: PeriodOption = 10.0,
     seed: cli.SeedOption = 1,
     out: cli.OutOption = cli.OUT,
+    allow_code: cli.AllowCodeOption = False,
     json: cli.JsonOption = False,
 ) -> None:
     """Energy of the digital unit's gates, block by block, over a real training trace.
@@ -63,7 +64,7 @@ def power(
       mixbar power tiny_mca --liberty cells.lib.gz --liberty registers.lib.gz --node 7 --period 1
     """
     with cli.result(json) as result:
-        settings = cli.load_mca_config(config, "mixbar power")
+        settings = cli.load_mca_config(config, "mixbar power", allow_code=allow_code)
         library = read_library(liberty, dont_use)
         if library is None:
             raise cli.RequestError("Power needs a cell library: give its files by --liberty.")

@@ -58,6 +58,7 @@ def report(
     vdd: VddOption = None,
     seed: cli.SeedOption = 1,
     out: cli.OutOption = cli.OUT,
+    allow_code: cli.AllowCodeOption = False,
     json: cli.JsonOption = False,
 ) -> None:
     """Estimate energy, time and area; write one HTML page, Markdown and JSON.
@@ -78,7 +79,7 @@ def report(
     with cli.result(json) as result, cli.staged(out) as stage:
         from model.cnn.config import CnnConfig
 
-        chosen = cli.load_config(config)
+        chosen = cli.load_config(config, allow_code or None)  # devices are not always made
         if isinstance(chosen, CnnConfig):
             cli.own_options(chosen, "mca", activity=activity, node=node, vdd=vdd)
             from scripts.cnn import report as cnn_reports

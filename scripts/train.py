@@ -92,6 +92,7 @@ def train(
     write_seed: WriteSeedOption = None,
     resume: ResumeOption = None,
     out: cli.OutOption = cli.OUT,
+    allow_code: cli.AllowCodeOption = False,
     json: cli.JsonOption = False,
 ) -> None:
     """Train on the model, with all device physics, and save the run.
@@ -113,7 +114,7 @@ def train(
       mixbar train yao_cnn --mode paper --replicas 3
     """
     with cli.result(json) as result, contextlib.ExitStack() as held:
-        settings = cli.load_config(config)
+        settings = cli.load_config(config, allow_code)
         from model.config import Config
 
         own = cli.own_options(settings, "cnn", mode=mode, replicas=replicas, write_seed=write_seed)

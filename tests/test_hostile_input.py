@@ -5,22 +5,27 @@ import json
 import os
 import stat
 import struct
+import subprocess
+import sys
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model import datasets
+from model import datasets, device_code
 from model.arrays import new_arrays
 from model.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from model.config import DeviceConfig
 from model.configurations import load, tiny_mca
 from model.crossbar import LATEST_S
 from model.device_table import read_device_table
-from model.devices import N_AGE_CLASSES, class_starts, find_age_class
+from model.devices import N_AGE_CLASSES, class_starts, find_age_class, step_table
 from model.files import read_bytes
 from model.settings import ConfigError, read_table
+from scripts import cli
+from scripts.mixbar import app
 from tests import fuzz
 
 
@@ -210,8 +215,7 @@ def test_device_table(tmp_path):
         read_device_table(path)
 
 
-def test_activity_runs_nothing(tmp_path):
-    """A record carries its configuration as text; reading it imports nothing that it names."""
+def test_broken_activity(tmp_path):
     from energy import activity
     from energy.errors import EnergyError
 
@@ -222,3 +226,57 @@ def test_activity_runs_nothing(tmp_path):
     path.write_text(json.dumps({"config": "x", "images": 1e400, "counters": {}, "source": ""}))
     with pytest.raises(EnergyError, match="must hold"):
         activity.load(path)
+
+
+@pytest.fixture
+def with_code(tmp_path, monkeypatch):
+    """A configuration whose device is a program that leaves ``ran``; back to asking at the end."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(device_code.ALLOWED, "")
+    program = "open('ran', 'w').close()\ndef step(g, p):\n    return 0 * g + 1, 0 * g\n"
+    (tmp_path / "device.py").write_text(program)
+    text = 'extends = "tiny_mca"\n[device]\nmodel = "device.py:step"\n'
+    (tmp_path / "code.toml").write_text(text)
+    return "code.toml"
+
+
+REFUSAL = (
+    "mixbar: device.model 'device.py:step' is Python code, which is not run unasked: read it, then "
+    "give --allow-code (in Python: model.device_code.allow()).\n"
+)
+
+
+@pytest.mark.parametrize("verb", ["train", "infer", "cosim", "bench", "power", "report"])
+def test_code_is_refused(verb, with_code, tmp_path, capsys):
+    given = () if verb in ("bench", "power", "report") else ("--data", "mnist-sample")
+    assert cli.run(app, [verb, with_code, *given]) == 2
+    assert capsys.readouterr() == ("", REFUSAL)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("verb", ["config", "emit"])
+def test_code_is_not_needed(verb, with_code, tmp_path):
+    assert cli.run(app, [verb, with_code]) == 0
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_is_allowed(with_code, tmp_path, capsys):
+    """On the command line; the permission holds in processes that are started from there on."""
+    assert cli.run(app, ["infer", with_code, "--allow-code"]) == 2
+    assert "run 'mixbar train code.toml' first" in capsys.readouterr().err
+    program = (
+        "from model.configurations import load\n"
+        "from model.devices import step_table\n"
+        "print(step_table(load('code.toml').device).mean_us.max())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    line = [sys.executable, "-c", program]
+    assert subprocess.check_output(line, env=environment) == b"1.0\n"
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("model", ["device.py:step", "os:system", "a.py:b:c", ":", "x.csv:step"])
+def test_code_is_refused_in_python(model, with_code, tmp_path):
+    with pytest.raises(ConfigError, match="is Python code, which is not run unasked"):
+        step_table(DeviceConfig(model=model))
+    assert not (tmp_path / "ran").exists()

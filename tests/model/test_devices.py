@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model import device_code
 from model.config import ConfigError, DeviceConfig
 from model.devices import (
     CLASSES_PER_OCTAVE,
@@ -70,6 +71,14 @@ def test_table_is_held_beyond_its_ends():
     assert interpolate_step(table, -1.0, 2.0) == interpolate_step(table, 0.0, 1.0)
 
 
+@pytest.fixture
+def allowed(monkeypatch):
+    """Code is allowed, until the test ends."""
+    monkeypatch.setenv(device_code.ALLOWED, "")
+    device_code.allow()
+
+
+@pytest.mark.usefixtures("allowed")
 def test_python_device_is_sampled():
     table = step_table(replace(DEVICE, model=f"{__name__}:saturating_step"))
     for conductance in (0.0, 0.3, 4.2, 9.9):
@@ -95,6 +104,7 @@ def test_python_device_is_sampled():
         (f"{__name__}:failing", "failed on arrays of conductance and history: no such device"),
     ],
 )
+@pytest.mark.usefixtures("allowed")
 def test_wrong_model(model, message):
     with pytest.raises(ConfigError, match=message):
         step_table(replace(DEVICE, model=model))
@@ -170,6 +180,7 @@ def example(language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[-1]
 
 
+@pytest.mark.usefixtures("allowed")
 def test_documented_function_works(tmp_path, monkeypatch):
     (tmp_path / "documented_device.py").write_text(example("python"), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -182,6 +193,7 @@ def test_documented_function_works(tmp_path, monkeypatch):
     np.testing.assert_array_equal(from_file.mean_us, table.mean_us)
 
 
+@pytest.mark.usefixtures("allowed")
 def test_broken_python_file(tmp_path):
     (tmp_path / "broken.py").write_text("def step(:", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be imported: invalid syntax"):
