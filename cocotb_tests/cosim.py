@@ -22,7 +22,7 @@ from cocotb_tests.unit_probes import probes
 from hw.verilog import emit
 from model.activity import PHASES
 from model.checkpoint import CheckpointError, check_config, read_checkpoint
-from model.config import Config
+from model.config import Config, anchored
 from model.settings import System, to_toml
 
 __all__ = ["STATE_FILE", "CosimResult", "RunResult", "cosimulate", "run_bench", "run_frames"]
@@ -220,7 +220,7 @@ def run_bench(
             simulation,
             test_module,
             {
-                "config": to_toml(config),
+                "config": to_toml(anchored(config)),
                 **parameters,
                 **paths,
                 "save": str(state) if saves else None,

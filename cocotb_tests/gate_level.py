@@ -23,7 +23,7 @@ from cocotb_tests.unit_probes import probes
 from hw.gate_tables import GateTables
 from hw.saif import Instance, read_saif
 from hw.verilog import EmittedVerilog, Port
-from model.config import Config, to_toml
+from model.config import Config, anchored, to_toml
 
 __all__ = ["Recording", "record", "replay"]
 
@@ -78,7 +78,7 @@ def record(
         found = simulator.run(
             built,
             "cocotb_tests.record_bench",
-            {"config": to_toml(config), "seed": seed, "images": str(given), "record": str(kept)},
+            {"config": to_toml(anchored(config)), "seed": seed, "images": str(given), "record": str(kept)},
             seed=seed,
         )
         if found["mismatch"] is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from model import settings
-from model.settings import ConfigError, require, require_name, require_range, to_toml
+from model.settings import ConfigError, System, require, require_name, require_range, to_toml
 
 __all__ = [
     "ArrayConfig",
@@ -30,6 +30,7 @@ __all__ = [
     "SkipPolicy",
     "TrainingConfig",
     "UpdateConfig",
+    "anchored",
     "from_toml",
     "to_toml",
 ]
@@ -633,3 +634,14 @@ def from_toml(source: str | Path, base: Config | None = None) -> Config:
     Settings that the file leaves out keep the values of ``base`` (the defaults if not given).
     """
     return settings.from_toml(source, Config() if base is None else base)
+
+
+def anchored(config: System) -> System:
+    """The same system for a process in another working directory: its device's file is absolute."""
+    if not isinstance(config, Config):
+        return config
+    model = config.device.model
+    if not model.endswith(".csv") and not model.rpartition(":")[0].endswith(".py"):
+        return config
+    device = dataclasses.replace(config.device, model=str(Path(model).absolute()))
+    return dataclasses.replace(config, device=device)

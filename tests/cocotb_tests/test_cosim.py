@@ -7,6 +7,7 @@ import pytest
 
 from cocotb_tests.cosim import CosimResult, cosimulate
 from hw.verilog import emit
+from model.config import Config
 from model.configurations import tiny_mca
 from tests.cocotb_tests.random_configurations import draw_images
 
@@ -25,10 +26,10 @@ TIMES = {
 def run(build_dir):
     """A function that co-simulates tiny_mca on random images with a quick build."""
 
-    def run(seed: int = 1, **options: Any) -> CosimResult:
+    def run(seed: int = 1, config: Config = tiny_mca, **options: Any) -> CosimResult:
         images, labels = draw_images(tiny_mca, seed=7, n=N_IMAGES)
         return cosimulate(
-            tiny_mca,
+            config,
             images,
             labels,
             out_dir=build_dir / "quick",
@@ -48,6 +49,22 @@ def _counts(result: CosimResult) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def trained(run):
     return run()
+
+
+def test_device_of_a_file(run, trained, tmp_path, monkeypatch):
+    """The bench runs in a directory of its own; paths are relative to where the user is."""
+    monkeypatch.chdir(tmp_path)
+    table = "conductance_us,mean_step_us,std_step_us\n0,4,0\n"
+    (tmp_path / "measured.csv").write_text(table)
+    device = replace(tiny_mca.device, model="measured.csv")
+    found = run(
+        config=replace(tiny_mca, device=device),
+        # The Verilog of any device; that of this one would differ in its comment.
+        emit_unit=lambda _config, out_dir: emit(tiny_mca, out_dir),
+    )
+    assert found.mismatches == 0
+    assert found.counters["set_pulses"] > 0
+    assert _counts(found) != _counts(trained)
 
 
 def test_every_image_is_compared_and_equal(trained):
