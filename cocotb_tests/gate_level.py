@@ -78,7 +78,12 @@ def record(
         found = simulator.run(
             built,
             "cocotb_tests.record_bench",
-            {"config": to_toml(anchored(config)), "seed": seed, "images": str(given), "record": str(kept)},
+            {
+                "config": to_toml(anchored(config)),
+                "seed": seed,
+                "images": str(given),
+                "record": str(kept),
+            },
             seed=seed,
         )
         if found["mismatch"] is not None:
