@@ -5,6 +5,7 @@ import pytest
 from energy.activity import ActivityRecord
 from energy.estimator import estimate
 from energy.gates import GROUPS, REGISTERS, compare
+from energy.page import to_html
 from energy.report import build
 from energy.scaling import Node, energy_factor
 from model.configurations import mca_mlp
@@ -60,6 +61,12 @@ def power(activity: ActivityRecord, node_nm: float | None) -> dict[str, object]:
         "blocks": BLOCKS,
         "method": "pre-layout",
     }
+
+
+def test_page_shows_the_check(activity: ActivityRecord) -> None:
+    html = to_html(build(mca_mlp, activity, power=power(activity, 180.0)))
+    assert "gates at 14 nm" in html
+    assert all(f'<td class="left">{group}</td>' in html for group in (*GROUPS, REGISTERS))
 
 
 def test_report_shows_or_says_why_not(activity: ActivityRecord) -> None:
