@@ -244,10 +244,12 @@ def compare(claim: Claim, folder: Path, root: Path = ROOT) -> Finding:
             re.escape(part) for part in _BRACES.split(_one_line(claim.prints or claim.says))[::2]
         )
         # At its ends no longer number is cut.
-        match = re.search(rf"(?<![\d.,]){pattern}(?![.,]?\d)", _one_line(text))
-        if match is None:
-            return Finding(claim, Verdict.MOVED, note=f"{claim.file} does not have these words")
-        found = [_value(number) for number in match.groups()]
+        pattern = rf"(?<![\d.,]){pattern}(?![.,]?\d)"
+        matches = {match.groups() for match in re.finditer(pattern, _one_line(text))}
+        if len(matches) != 1:
+            count = "several times" if matches else "not"
+            return Finding(claim, Verdict.MOVED, note=f"{claim.file} has these words {count}")
+        found = [_value(number) for number in matches.pop()]
     holds = [
         _holds(stated, value, claim.allowed(k))
         for k, (stated, value) in enumerate(zip(claim.stated, found, strict=True))

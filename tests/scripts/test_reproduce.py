@@ -165,6 +165,11 @@ def test_words(tmp_path):
     assert verdict(tmp_path, "found {2}", "found 2.6") is Verdict.MOVED
 
 
+def test_words_that_could_be_others(tmp_path):
+    assert verdict(tmp_path, "took {1} s", "a took 1 s, b took 2 s") is Verdict.MOVED
+    assert verdict(tmp_path, "took {1} s", "a took 1 s, b took 1 s") is Verdict.HOLDS
+
+
 def test_numbers_in_json(tmp_path):
     rows = [{"kind": "a", "at": 1, "mean": 0.5}, {"kind": "a", "at": 2, "mean": 0.25}]
     (tmp_path / "a.json").write_text(json.dumps({"rows": rows, "flag": True, "a key": 8}))
