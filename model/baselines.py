@@ -155,7 +155,8 @@ def train_direct(
     deferred = _deferred(run)
     for index in order:
         time_s = unit.device_time_s[0]
-        correct += train_image(unit, arrays, deferred, images[index], labels[index], False)
+        image, label = images[index], np.int64(labels[index])
+        correct += train_image(unit, arrays, deferred, image, label, False)
         for entry in range(trace.sizes[0]):
             layer, col, word = trace.words[entry]
             chi = unit.chi[layer][col, word]
@@ -197,7 +198,8 @@ def train_single_device(
     deferred = _deferred(run)
     for index in order:
         time_s = unit.device_time_s[0]
-        correct += train_image(unit, arrays, deferred, images[index], labels[index], False)
+        image, label = images[index], np.int64(labels[index])
+        correct += train_image(unit, arrays, deferred, image, label, False)
         for entry in range(trace.sizes[0]):
             layer, col, word = trace.words[entry]
             chi = unit.chi[layer][col, word]

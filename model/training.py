@@ -72,7 +72,7 @@ def train_images(
     """
     correct = 0
     for k in range(len(order)):
-        image, label = images[order[k]], labels[order[k]]
+        image, label = images[order[k]], np.int64(labels[order[k]])
         correct += train_image(unit, arrays, run, image, label, follows or k + 1 < len(order))
     return correct
 

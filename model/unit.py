@@ -601,7 +601,7 @@ def train_image(
     arrays: tuple[CrossbarState, ...],
     run: Settings,
     image: npt.NDArray[np.uint8],
-    label: int,
+    label: int | np.int64,
     follows: bool,
 ) -> bool:
     """One training step on one image; returns whether the image was classified correctly before the

@@ -37,7 +37,8 @@ def train_images(
     """Trains on ``images[order]``; returns how many were right before their update."""
     correct = 0
     for index in order:
-        correct += train_image(engine, learning_rate_log2, images[index], labels[index])
+        label = np.int64(labels[index])
+        correct += train_image(engine, learning_rate_log2, images[index], label)
     return correct
 
 

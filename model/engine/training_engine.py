@@ -317,7 +317,10 @@ def infer_image(engine: EngineState, image: npt.NDArray[np.uint8]) -> int:
 
 @njit
 def train_image(
-    engine: EngineState, learning_rate_log2: int, image: npt.NDArray[np.uint8], label: int
+    engine: EngineState,
+    learning_rate_log2: int,
+    image: npt.NDArray[np.uint8],
+    label: int | np.int64,
 ) -> bool:
     """One training step on one image, uint8 ``[layers[0]]``; returns whether it was classified
     correctly before the update."""
