@@ -61,7 +61,7 @@ coverage: setup ## measure what the tests cover (the test suite and minutes more
 reproduce: setup ## make the numbers of README and docs/ again (FULL=1: all, hours)
 	@$(RUN) -m scripts.reproduce $(if $(FULL),--full)
 
-fuzz: setup ## read broken files of every kind for MINUTES (5 unless told)
+fuzz: setup ## read broken files and random command lines for MINUTES (5 unless told)
 	@$(RUN) -m tests.fuzz --minutes "$(MINUTES)"
 
 lint: setup ## check style, format and types

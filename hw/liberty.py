@@ -8,18 +8,24 @@ whole grammar: a library of 20 MB takes a fraction of a second.
 import fnmatch
 import gzip
 import hashlib
+import io
 import itertools
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hw.errors import LibertyError
+from model.files import read_bytes
 
 __all__ = ["DEFAULT", "Library", "LibraryCell", "load"]
 
 #: Oklahoma State University's cells for 180 nm, where Debian's package qflow-tech-osu018 puts them.
 DEFAULT = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+
+#: Most bytes of a file, also uncompressed: ten times the largest that we know.
+FILE_BYTES = 1 << 28
 
 _TIME_NS = {"ps": 1e-3, "ns": 1.0, "us": 1e3}
 _LOAD_FF = {"ff": 1.0, "pf": 1e3}
@@ -170,13 +176,16 @@ def _common_start(names: Sequence[str]) -> str:
 
 def _read(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, FILE_BYTES)
         if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-        return content.decode("utf-8", errors="replace")
-    except (OSError, EOFError) as error:
+            with gzip.open(io.BytesIO(content)) as stream:
+                content = stream.read(FILE_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "it is damaged"
         raise LibertyError(f"Cannot read the library {path}: {reason}.") from None
+    if len(content) > FILE_BYTES:
+        raise LibertyError(f"The library {path} has more than {FILE_BYTES:,} bytes.")
+    return content.decode("utf-8", errors="replace")
 
 
 def _cell(body: str) -> LibraryCell:

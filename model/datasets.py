@@ -24,6 +24,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from model.files import read_bytes
+from model.settings import shown
 
 __all__ = [
     "MNIST",
@@ -298,7 +299,7 @@ def load(name: str, directory: Path | None = None) -> Dataset:
             "get it by 'mixbar data mnist'",
         )
     else:
-        raise DatasetRequestError(f"Unknown data set {name!r}; known: {', '.join(NAMES)}.")
+        raise DatasetRequestError(f"Unknown data set {shown(name)}; known: {', '.join(NAMES)}.")
     if not place.is_dir():
         raise DatasetError(f"The data set {name} is not in {place}: {advice}.")
     try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts import cli
+from scripts.cosim import MOST_IMAGES
 from scripts.train import DataOption, load_dataset
 
 if TYPE_CHECKING:
@@ -40,7 +41,12 @@ RoundsOption = Annotated[
 ]
 CosimImagesOption = Annotated[
     int,
-    typer.Option("--cosim-images", min=0, help="Images of the co-simulation; 0 leaves it out."),
+    typer.Option(
+        "--cosim-images",
+        min=0,
+        max=MOST_IMAGES,
+        help="Images of the co-simulation; 0 leaves it out.",
+    ),
 ]
 
 

@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from model.datasets import Dataset
     from model.settings import System
 
-__all__ = ["Request", "cosim", "describe", "progress", "show", "training_order"]
+__all__ = ["MOST_IMAGES", "Request", "cosim", "describe", "progress", "show", "training_order"]
 
-ImagesOption = Annotated[int, typer.Option("--images", min=1, help="How many images to show.")]
+#: Images of one co-simulation at most; a whole training of MNIST shows 1.8 million.
+MOST_IMAGES = 2_000_000
+
+ImagesOption = Annotated[
+    int, typer.Option("--images", min=1, max=MOST_IMAGES, help="How many images to show.")
+]
 WarmUpOption = Annotated[
     int,
     typer.Option(

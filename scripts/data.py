@@ -37,6 +37,7 @@ def data(name: NameArgument, source: FromOption = None, json: cli.JsonOption = F
     """
     with cli.result(json) as result:
         from model import datasets
+        from model.settings import shown
 
         if name == "mnist":
             files = datasets.MNIST
@@ -47,7 +48,7 @@ def data(name: NameArgument, source: FromOption = None, json: cli.JsonOption = F
             raise cli.RequestError("--from goes with mnist: mnist-sample ships with the project.")
         else:
             known = ", ".join(datasets.NAMES)
-            raise cli.RequestError(f"Unknown data set {name!r}; known: {known}.")
+            raise cli.RequestError(f"Unknown data set {shown(name)}; known: {known}.")
         payloads = datasets.read_directory(path, files)
         whole = hashlib.sha256()
         for idx in files:

@@ -28,6 +28,9 @@ UNITS = {
     "y": 365.25 * 86400.0,
 }
 
+#: Longest time after training, in years; devices have an end of time far behind it.
+LONGEST_Y = 1e9
+
 AfterOption = Annotated[
     str,
     typer.Option(
@@ -60,14 +63,19 @@ def parse_duration(text: str) -> float:
     Raises
     ------
     RequestError
-        If it is none.
+        If it is none, or too long.
     """
+    from model.settings import shown
+
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|min|h|d|y)?", text.strip())
     if match is None or (match[2] is None and float(match[1]) != 0):
         raise cli.RequestError(
-            f"--after takes durations as 30d or 1.5h (units {', '.join(UNITS)}), not {text!r}."
+            f"--after takes durations as 30d or 1.5h (units {', '.join(UNITS)}), not {shown(text)}."
         )
-    return float(match[1]) * UNITS[match[2] or "s"]
+    seconds = float(match[1]) * UNITS[match[2] or "s"]
+    if seconds > LONGEST_Y * UNITS["y"]:
+        raise cli.RequestError(f"--after takes at most {LONGEST_Y:g} years.")
+    return seconds
 
 
 def infer(

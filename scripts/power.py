@@ -24,7 +24,9 @@ NODES_NM = {"osu018": 180.0, "sg13g2": 130.0, "asap7": 7.0}
 #: The images are of the shipped sample: a few dozen are shown.
 SAMPLE = "mnist-sample"
 
-ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Training images to show.")]
+ImagesOption = Annotated[
+    int, typer.Option("--images", min=1, max=10_000, help="Training images to show.")
+]
 TechOption = Annotated[
     float | None,
     typer.Option(

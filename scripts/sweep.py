@@ -18,7 +18,10 @@ StuckOption = Annotated[
     ),
 ]
 SeedsOption = Annotated[
-    int, typer.Option("--seeds", min=1, help="Runs at each point, with seeds from --seed on.")
+    int,
+    typer.Option(
+        "--seeds", min=1, max=10_000, help="Runs at each point, with seeds from --seed on."
+    ),
 ]
 KindsOption = Annotated[
     str,

@@ -1,4 +1,5 @@
-"""Hostile input: files that a user was given, broken at random, read as the verbs read them.
+"""Hostile input: files that a user was given, broken at random, read as the verbs read them, and
+command lines of random words (tests/fuzz_commands.py).
 
     .venv/bin/python -m tests.fuzz --minutes 10 [--only config] [--seed 1]
 
@@ -32,6 +33,7 @@ from model.device_table import COLUMNS, read_device_table
 from model.inference import load_run
 from model.settings import ConfigError, to_toml
 from model.training import Training
+from tests import fuzz_commands
 
 #: Values that no setting, cell or header expects.
 VALUES = (
@@ -260,11 +262,17 @@ def fuzz_device_table(rng, folder):
     assert np.isfinite([knots, mean, std]).all()
 
 
+def fuzz_command_line(rng, _folder):
+    """A command line with odd words, in a folder of its own."""
+    fuzz_commands.fuzz_command_line(rng, saved_run()[1], mutate)
+
+
 TARGETS = {
     "config": fuzz_config,
     "checkpoint": fuzz_checkpoint,
     "idx": fuzz_idx,
     "device_table": fuzz_device_table,
+    "command_line": fuzz_command_line,
 }
 
 
@@ -288,7 +296,7 @@ def main():
                 counts[target] = counts.get(target, 0) + 1
                 try:
                     run(target, seed, Path(folder))
-                except Exception as error:
+                except (Exception, fuzz_commands.Hang) as error:
                     import traceback
 
                     frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -24,7 +24,7 @@ from model.in_situ.reference import (
     transfer_codes,
 )
 from model.in_situ.training import Training, evaluate
-from model.settings import require, to_toml
+from model.settings import require, shown, to_toml
 
 __all__ = [
     "Kind",
@@ -160,13 +160,17 @@ def parse_percents(text: str) -> list[float]:
     Raises
     ------
     ConfigError
-        If it is neither, or one is outside 0..100.
+        If it is neither, or one is outside 0..100, or there are more than 1001.
     """
-    message = f"Percentages are first:last:step or a list as 0,11 within 0 to 100, not {text!r}."
+    message = (
+        "Percentages are first:last:step or a list as 0,11, at most 1001 of them within 0 to 100, "
+        f"not {shown(text)}."
+    )
     try:
         if ":" in text:
             first, last, step = (float(part) for part in text.split(":"))
             require(0 < step < np.inf and -1 < first <= last <= 100, message)
+            require((last - first) / step < 1001, message)
             count = int((last - first) / step + 1e-9) + 1
             percents = [round(first + k * step, 9) for k in range(count)]
         else:

@@ -9,6 +9,7 @@ from model.cnn.config import CnnConfig
 from model.cnn.modes import Mode, in_mode, with_replicas
 from model.cnn.training import Stage, Training
 from model.datasets import Dataset
+from model.settings import shown
 from scripts import cli, runs
 
 __all__ = ["STAGES", "select", "train"]
@@ -34,7 +35,7 @@ def select(settings: CnnConfig, mode: str | None, replicas: int | None) -> CnnCo
     """
     known = [member.value for member in Mode]
     if mode is not None and mode not in known:
-        raise cli.RequestError(f"--mode must be one of {', '.join(known)}, not {mode!r}.")
+        raise cli.RequestError(f"--mode must be one of {', '.join(known)}, not {shown(mode)}.")
     if replicas is not None:
         settings = with_replicas(settings, replicas)
     return in_mode(settings, Mode(mode or Mode.BEST))

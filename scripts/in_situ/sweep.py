@@ -23,12 +23,15 @@ from model.in_situ.studies import (
     published,
     run_digest,
 )
-from model.settings import to_toml
+from model.settings import shown, to_toml
 from scripts import cli
 
 __all__ = ["run_on_worker", "sweep"]
 
 RECORD_FILE = "sweep.jsonl"
+
+MOST_RUNS = 100_000
+"""Runs of one sweep."""
 
 CONNECT_SECONDS = 20
 """How long a scheduler may take to answer."""
@@ -94,11 +97,15 @@ def sweep(
     FailureError
         If runs failed; all others are kept.
     """
+    names, percents = _kinds(kinds), parse_percents(stuck)
+    n_runs = len(seeds) * len(names) * len(percents)
+    if n_runs > MOST_RUNS:
+        raise cli.RequestError(f"A sweep makes at most {MOST_RUNS:,} runs, not {n_runs:,}.")
     runs = [
         Run(kind=kind, stuck_percent=percent, seed=seed)
         for seed in seeds
-        for kind in _kinds(kinds)
-        for percent in parse_percents(stuck)
+        for kind in names
+        for percent in percents
     ]
     sha256 = dataset_digest(dataset)
     digests = {run: run_digest(settings, sha256, run) for run in runs}
@@ -147,7 +154,7 @@ def _kinds(text: str) -> list[Kind]:
     names = text.split(",")
     for name in names:
         if name not in known:
-            raise cli.RequestError(f"--kinds are of {', '.join(known)}, not {name!r}.")
+            raise cli.RequestError(f"--kinds are of {', '.join(known)}, not {shown(name)}.")
     return [Kind(name) for name in dict.fromkeys(names)]
 
 
