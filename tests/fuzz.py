@@ -1,5 +1,6 @@
 """Hostile input: files that a user was given, broken at random, read as the verbs read them, and
-command lines of random words (tests/fuzz_commands.py).
+command lines of random words (tests/fuzz_commands.py), traffic on a unit's buses
+(tests/hw/hostile_host.py).
 
     .venv/bin/python -m tests.fuzz --minutes 10 [--only config] [--seed 1]
 
@@ -34,6 +35,9 @@ from model.inference import load_run
 from model.settings import ConfigError, to_toml
 from model.training import Training
 from tests import fuzz_commands
+from tests.hw import hostile_host
+from tests.hw.in_situ.learning_configs import eager
+from tests.hw.unit_configs import busy, overlapped
 
 #: Values that no setting, cell or header expects.
 VALUES = (
@@ -267,12 +271,18 @@ def fuzz_command_line(rng, _folder):
     fuzz_commands.fuzz_command_line(rng, saved_run()[1], mutate)
 
 
+def fuzz_axi_traffic(rng, _folder):
+    """Anything over the host's buses of a small unit, in Amaranth's simulator."""
+    hostile_host.run_hostile(rng.choice((busy, overlapped, eager)), rng)
+
+
 TARGETS = {
     "config": fuzz_config,
     "checkpoint": fuzz_checkpoint,
     "idx": fuzz_idx,
     "device_table": fuzz_device_table,
     "command_line": fuzz_command_line,
+    "axi_traffic": fuzz_axi_traffic,
 }
 
 

@@ -21,7 +21,7 @@ from cocotb_tests.boundary import BACKWARD, FORWARD
 from cocotb_tests.scoreboard import Mismatch, Scoreboard
 from cocotb_tests.signals import pack
 from hw.registers import Register
-from model.frames import UnitSizes, image_frame, parse_result
+from model.frames import FrameError, UnitSizes, image_frame, parse_result
 from model.unit import Settings
 
 __all__ = [
@@ -222,9 +222,9 @@ class Host:
         offers: Iterator[str],
         *,
         short_frames: bool,
-    ) -> None:
+    ) -> int:
         """Streams images, each behind a frame of its inverse that is too short if
-        ``short_frames``."""
+        ``short_frames``; returns the bits that this sets in the error register."""
         port = self.unit.s_axis_image
         frames = []
         for image, label in images:
@@ -242,6 +242,7 @@ class Host:
                 while not (await ctx.tick().sample(port.tready))[-1]:
                     pass
         ctx.set(port.tvalid, 0)
+        return int(short_frames) << FrameError.SHORT_FRAME
 
 
 class FrameSim(ABC):
@@ -320,8 +321,7 @@ class FrameSim(ABC):
             await host.write(ctx, "CONTROL", 1 | batch.train << 1)
             pairs = list(zip(batch.images, batch.labels.tolist(), strict=True))
             self.waiting += pairs
-            await host.send(ctx, pairs, offers, short_frames=batch.short_frames)
-            expected_errors |= int(batch.short_frames)
+            expected_errors |= await host.send(ctx, pairs, offers, short_frames=batch.short_frames)
             if batch.stop:
                 await host.write(ctx, "CONTROL", 0)
                 while not await host.read(ctx, host.offsets["STATUS"]) & 1:

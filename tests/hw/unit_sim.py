@@ -39,7 +39,7 @@ from tests.hw.frame_sim import (
     records_of,
 )
 
-__all__ = ["Run", "run_unit"]
+__all__ = ["Run", "UnitHost", "run_unit"]
 
 
 @dataclass
@@ -70,6 +70,7 @@ def run_unit(
     max_cycles: int = 5_000,
     chi_by_bus: bool = False,
     unit: Callable[[Config], Any] = DigitalUnit,
+    host: Callable[..., "UnitHost"] | None = None,
 ) -> Run:
     """Sends the batches through the unit and checks every image, result, chi word and counter.
 
@@ -90,6 +91,8 @@ def run_unit(
         Whether the host reads all of chi at the end, too; ten cycles an accumulator.
     unit
         What makes the gateware; for tests of faulty ones.
+    host
+        What makes the host, of configuration, unit and registers; a polite one unless told.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def run_unit(
     BrokenContract
         The unit used arrays or buses in a way that is not allowed.
     """
-    sim = _UnitSim(config, unit(config), seed, max_cycles, chi_by_bus)
+    sim = _UnitSim(config, unit(config), seed, max_cycles, chi_by_bus, host or UnitHost)
     sim.simulate(batches, idle, stall)
     return sim.result
 
@@ -187,7 +190,7 @@ class _Programmer(PulsePort):
         return None if self.pulse is None else self.pulse[0]
 
 
-class _UnitHost(Host):
+class UnitHost(Host):
     """The host of a digital unit."""
 
     config: Config
@@ -213,13 +216,19 @@ class _UnitHost(Host):
 class _UnitSim(FrameSim):
     """The simulation of a digital unit."""
 
-    host: _UnitHost
+    host: UnitHost
 
     def __init__(
-        self, config: Config, unit: Any, seed: int, max_cycles: int, chi_by_bus: bool
+        self,
+        config: Config,
+        unit: Any,
+        seed: int,
+        max_cycles: int,
+        chi_by_bus: bool,
+        host: Callable[..., UnitHost],
     ) -> None:
         checker = Checker(config, seed)
-        super().__init__(config, unit, checker, _UnitHost(config, unit, register_table(config)))
+        super().__init__(config, unit, checker, host(config, unit, register_table(config)))
         self.max_cycles, self.chi_by_bus = max_cycles, chi_by_bus
         self.run_settings, self.train = settings(config), True
         self.boundary = Boundary(config, new_arrays(config, seed))

@@ -51,6 +51,7 @@ def run_learning(
     busy: str = "0",
     max_cycles: int = 4_000,
     unit: Callable[[InSituConfig], Any] = LearningUnit,
+    host: Callable[..., Host] = Host,
 ) -> Checker:
     """Sends the batches through the unit and checks everything; returns the model after the last
     image.
@@ -73,6 +74,8 @@ def run_learning(
         Without the end of an image.
     unit
         What makes the gateware; for tests of faulty ones.
+    host
+        What makes the host, of configuration, unit and registers.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def run_learning(
     BrokenContract
         The unit used arrays or buses in a way that is not allowed.
     """
-    sim = _LearningSim(config, unit(config), seed, max_cycles, busy)
+    sim = _LearningSim(config, unit(config), seed, max_cycles, busy, host)
     sim.simulate(batches, idle, stall)
     return sim.checker
 
@@ -151,10 +154,16 @@ class _LearningSim(FrameSim):
     checker: Checker
 
     def __init__(
-        self, config: InSituConfig, unit: Any, seed: int, max_cycles: int, busy: str
+        self,
+        config: InSituConfig,
+        unit: Any,
+        seed: int,
+        max_cycles: int,
+        busy: str,
+        host: Callable[..., Host],
     ) -> None:
-        host = Host(config, unit, register_table(config))
-        super().__init__(config, unit, Checker(config, seed, N_UPDATES), host)
+        checker = Checker(config, seed, N_UPDATES)
+        super().__init__(config, unit, checker, host(config, unit, register_table(config)))
         self.max_cycles, self.busy = max_cycles, busy
         self.arrays = new_arrays(config, seed)
         self.unpack = LearningProbes(config)
