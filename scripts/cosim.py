@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,12 +17,20 @@ from scripts.train import DataOption, ReplicasOption, load_dataset
 if TYPE_CHECKING:
     import numpy as np
 
-    from cocotb_tests.netlist_unit import Gates
     from model.config import Config
     from model.datasets import Dataset
     from model.settings import System
 
-__all__ = ["MOST_IMAGES", "Request", "cosim", "describe", "progress", "show", "training_order"]
+__all__ = [
+    "MOST_IMAGES",
+    "Request",
+    "cosim",
+    "describe",
+    "of_gates",
+    "progress",
+    "show",
+    "training_order",
+]
 
 #: Images of one co-simulation at most; a whole training of MNIST shows 1.8 million.
 MOST_IMAGES = 2_000_000
@@ -57,8 +66,8 @@ GatesOption = Annotated[
     bool | None,
     typer.Option(
         "--gates",
-        help="Of the kind mca: the gates that synthesis makes stand in for the Verilog, and wake "
-        "up in a random state, by the seed.",
+        help="Of the kinds mca and in_situ: the gates that synthesis makes stand in for the "
+        "Verilog, and wake up in a random state, by the seed.",
     ),
 ]
 GatesLibertyOption = Annotated[
@@ -148,7 +157,7 @@ def cosim(
 
     With --gates the unit is synthesised first, as by 'mixbar synth', and its gates run behind the
     same bench: every register and memory wakes up random, so that reset alone brings it to where
-    the model begins. Start with tiny_mca; such a run starts over if stopped.
+    the model begins. Start with tiny_mca or tiny_in_situ; such a run starts over if stopped.
 
     The kind cnn classifies test images with the devices of its trained run (without one, of a
     network trained now in FP32), and then has its last layer updated by one batch.
@@ -173,7 +182,8 @@ def cosim(
             raise cli.RequestError("--liberty needs --gates.")
         if gates and waves:
             raise cli.RequestError("--gates and --waves exclude each other.")
-        cli.own_options(settings, "mca", gates=gates)
+        if settings.system != "in_situ":
+            cli.own_options(settings, "mca", gates=gates)
         own = cli.own_options(settings, "cnn", replicas=replicas, whole_images=whole_images)
         request = Request(
             config=config,
@@ -192,8 +202,6 @@ def cosim(
         if not isinstance(settings, Config):
             cli.of_system(settings, "cosim").cosim(settings, request, result, **own)
             return
-        from functools import partial
-
         from cocotb_tests.cosim import cosimulate
         from model.inputs import adapt
 
@@ -205,16 +213,19 @@ def cosim(
             result,
             dataset=dataset,
             order=lambda: training_order(settings, seed, n_set, images),
-            cosimulate=partial(cosimulate, gates=_gates(request)) if gates else cosimulate,
+            cosimulate=of_gates(cosimulate, request),
         )
 
 
-def _gates(request: Request) -> "Gates":
+def of_gates(cosimulate: Callable[..., Any], request: Request) -> Callable[..., Any]:
+    """The co-simulation of gates where ``--gates`` asks for them, else as it is."""
+    if not request.gates:
+        return cosimulate
     from cocotb_tests.netlist_unit import Gates
     from scripts.synth import read_library
 
     library = read_library(list(request.liberty), None) if request.liberty else None
-    return Gates(library=library)
+    return functools.partial(cosimulate, gates=Gates(library=library))
 
 
 def show(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cocotb_tests.cosim import CosimResult, run_frames
 from cocotb_tests.in_situ.unit_probes import probes
+from cocotb_tests.netlist_unit import Gates
 from cocotb_tests.simulator import EmittedVerilog
 from hw.in_situ.verilog import emit
 from model.in_situ.activity import PHASES
@@ -32,6 +33,7 @@ def cosimulate(
     identity: Mapping[str, Any] | None = None,
     waves: bool = False,
     quick: bool = False,
+    gates: Gates | None = None,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
@@ -64,7 +66,7 @@ def cosimulate(
         warm_up=warm_up,
         seed=seed,
         parameters=parameters,
-        run={"seed": seed, **parameters, **(identity or {})},
+        run=None if gates else {"seed": seed, **parameters, **(identity or {})},
         instruments=probes(config),
         emit_unit=emit_unit,
         out_dir=out_dir,
@@ -72,6 +74,7 @@ def cosimulate(
         save_s=save_s,
         waves=waves,
         quick=quick,
+        gates=gates,
         cache_dir=cache_dir,
         on_progress=on_progress,
         on_message=on_message,

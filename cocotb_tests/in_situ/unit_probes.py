@@ -31,10 +31,10 @@ def _memory_writes(name: str, memory: str, depth: int, width: int) -> Probe:
     address_bits = max(1, (depth - 1).bit_length())
     return Probe(
         name=name,
-        strobe=f"(|dut.{memory}.write__en) & ~dut.{memory}.busy",
+        strobe=f"(|dut.{memory}.rows.w0_en) & ~dut.{memory}.busy",
         fields=(
-            Field(expression=f"dut.{memory}.write__addr", width=address_bits),
-            Field(expression=f"dut.{memory}.write__data", width=width),
+            Field(expression=f"dut.{memory}.rows.w0_addr", width=address_bits),
+            Field(expression=f"dut.{memory}.rows.w0_data", width=width),
         ),
     )
 

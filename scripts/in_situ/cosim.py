@@ -4,7 +4,7 @@ from cocotb_tests.in_situ.cosim import cosimulate
 from model.in_situ.config import InSituConfig
 from model.in_situ.training import Training
 from scripts import cli
-from scripts.cosim import Request, show
+from scripts.cosim import Request, of_gates, show
 from scripts.train import load_dataset
 
 __all__ = ["cosim"]
@@ -24,5 +24,5 @@ def cosim(settings: InSituConfig, request: Request, result: cli.Result) -> None:
         result,
         dataset=training.dataset,
         order=lambda: training.order(0, request.images),
-        cosimulate=cosimulate,
+        cosimulate=of_gates(cosimulate, request),
     )

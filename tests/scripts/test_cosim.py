@@ -23,7 +23,7 @@ def mixbar(*arguments: object) -> int:
     [
         (("tiny_mca", "--liberty", "cells.lib"), "--liberty needs --gates"),
         (("tiny_mca", "--gates", "--waves"), "--gates and --waves exclude each other"),
-        (("tiny_in_situ", "--gates"), "--gates is no option of tiny_in_situ"),
+        (("tiny_cnn", "--gates"), "--gates is no option of tiny_cnn"),
         (("tiny_mca", "--gates", "--liberty", "gone.lib"), "gone.lib"),
     ],
 )
