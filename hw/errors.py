@@ -1,6 +1,10 @@
 """Errors of the steps that follow the gateware: sentences for the user."""
 
-__all__ = ["LibertyError", "SynthesisError"]
+__all__ = ["LibertyError", "SynthesisError", "VerilogError"]
+
+
+class VerilogError(RuntimeError):
+    """The gateware could not be converted to Verilog."""
 
 
 class SynthesisError(RuntimeError):

@@ -17,6 +17,7 @@ from amaranth.hdl._ir import PortDirection  # not exported, but what convert(por
 from amaranth.lib import wiring
 
 from hw.digital_unit import DigitalUnit
+from hw.errors import VerilogError
 from hw.ram import RamPlatform
 from model.config import Config
 from model.settings import System, to_toml
@@ -181,6 +182,11 @@ def emit_component(
         The file to write; its folder is made if missing.
     header
         Lines of a comment at the top of the file.
+
+    Raises
+    ------
+    VerilogError
+        If Yosys cannot convert it: where its temporary files have no room, say.
     """
     # A constant (the ready of a stream that never stalls) has no wire to come out by.
     members = [
@@ -195,14 +201,19 @@ def emit_component(
     directions = {wiring.In: PortDirection.Input, wiring.Out: PortDirection.Output}
     comment = "".join(f"// {line}".rstrip() + "\n" for line in header or [])
     platform = RamPlatform(prefix=top)
-    body = verilog.convert(
-        component,
-        name=top,
-        platform=platform,
-        ports={name: (value, directions[flow]) for name, flow, value in members},
-        emit_src=False,
-        strip_internal_attrs=True,
-    )
+    try:
+        body = verilog.convert(
+            component,
+            name=top,
+            platform=platform,
+            ports={name: (value, directions[flow]) for name, flow, value in members},
+            emit_src=False,
+            strip_internal_attrs=True,
+        )
+    except verilog.YosysError as error:
+        # Amaranth hands on all that Yosys said; its last line is the reason.
+        reason = (str(error).strip().splitlines() or ["no reason given"])[-1].rstrip(".")
+        raise VerilogError(f"Yosys could not write the Verilog of {top}: {reason}.") from None
     content = (comment + _repair(_join_registers(body)) + platform.verilog()).encode("utf-8")
     _write(path, content)
     return EmittedVerilog(top=top, path=path, bytes=len(content), ports=ports)

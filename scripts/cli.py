@@ -73,6 +73,9 @@ OWN_PACKAGES = frozenset({"model", "hw", "energy", "cocotb_tests", "scripts"})
 #: Age from which a staging directory that nobody holds is left over, in s: one is locked at once.
 ABANDONED_S = 60.0
 
+#: How long a set of files waits for another to be moved to the same directory, in s.
+MOVING_S = 60.0
+
 #: Where a verb puts its files unless told otherwise.
 OUT = Path("build")
 
@@ -294,11 +297,26 @@ def _remove_abandoned(out: Path) -> None:
 
 
 @contextlib.contextmanager
+def _moving(out: Path) -> Iterator[None]:
+    """Waits until no other process moves files to a directory, and keeps it meanwhile."""
+    end = time.monotonic() + MOVING_S
+    while (handle := _lock(out)) is None:
+        if time.monotonic() > end:
+            raise FailureError(f"Another process is writing to {out}: give another --out DIR.")
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def staged(out: Path) -> Iterator[Path]:
     """A fresh directory whose files move to ``out`` when the block ends without an error.
 
     Files of the same name in ``out`` are replaced, one atomic move each; other files there stay.
-    After an error or an interrupt nothing of the block is left.
+    Of two processes that end at once one moves all its files after the other, so that sets of
+    files do not mix. After an error or an interrupt nothing of the block is left.
 
     Parameters
     ----------
@@ -323,12 +341,15 @@ def staged(out: Path) -> Iterator[Path]:
             target = out / path.relative_to(stage)
             if path.is_file() and target.is_dir():
                 raise RequestError(f"{target} must be a file, but is a directory.")
-        for path in sorted(stage.rglob("*")):
-            target = out / path.relative_to(stage)
-            if path.is_dir():
-                _make_directory(target, f"The output {target.name}")
-            else:
-                path.replace(target)
+        made = sorted(stage.rglob("*"))
+        several = sum(path.is_file() for path in made) > 1
+        with _moving(out) if several else contextlib.nullcontext():
+            for path in made:
+                target = out / path.relative_to(stage)
+                if path.is_dir():
+                    _make_directory(target, f"The output {target.name}")
+                else:
+                    path.replace(target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         if handle is not None:

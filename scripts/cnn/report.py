@@ -74,13 +74,18 @@ def report(settings: CnnConfig, *, seed: int, out: Path, result: cli.Result) -> 
     )
     record = {**dataclasses.asdict(activity), "config": settings.name, "toml": to_toml(settings)}
     data = cnn_report.build(activity)
-    folder = out / settings.name
-    files = [
-        cli.write(folder / ACTIVITY_FILE, cli.json_text(record)),
-        cli.write(folder / "report.html", cnn_report.to_html(data)),
-        cli.write(folder / "report.md", cnn_report.to_markdown(data)),
-        cli.write(folder / "report.json", cli.json_text(data)),
-    ]
+    contents = {
+        ACTIVITY_FILE: cli.json_text(record),
+        "report.html": cnn_report.to_html(data),
+        "report.md": cnn_report.to_markdown(data),
+        "report.json": cli.json_text(data),
+    }
+    with cli.staged(out) as stage:
+        folder = stage / settings.name
+        folder.mkdir()
+        for name, text in contents.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    files = [out / settings.name / name for name in contents]
     head = data["headline"]
     result.set(
         {**data, "files": files},

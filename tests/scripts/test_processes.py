@@ -13,6 +13,7 @@ import pytest
 
 from model.checkpoint import read_checkpoint
 from scripts import cli, runs
+from scripts.mixbar import app
 
 TRAIN = [sys.executable, "-m", "scripts.mixbar", "train", "tiny_mca", "--data", "mnist-sample"]
 
@@ -102,6 +103,100 @@ def test_disk_full(tmp_path):
     assert "File too large" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
     assert run.read_bytes() == b"old"
+
+
+def test_disk_full_while_emitting(tmp_path):
+    """Temporary files of Yosys have no room either; what it says of that is not the user's."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.mixbar", "emit", "tiny_mixed4", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 1
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1), done.stderr
+    assert done.stderr.startswith("mixbar: Yosys could not write the Verilog of ")
+    assert "File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("emit", name) for name in ("tiny_mca", "tiny_cnn")),
+        ("train", "tiny_in_situ", "--data", "mnist-sample"),
+        *(("report", name) for name in ("tiny_mca", "tiny_cnn")),
+        ("synth", "tiny_mca"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("out", ["/proc/mixbar", "/proc/self", "/dev/null"])
+def test_folder_that_takes_no_file(words, out, capsys):
+    """Where even root may not write: one sentence."""
+    refuses(words, out, capsys)
+
+
+def test_folder_that_takes_no_simulation(capsys):
+    refuses(("cosim", "tiny_mixed4", "--data", "mnist-sample"), "/proc/mixbar", capsys)
+
+
+def refuses(words, out, capsys):
+    assert cli.run(app, [*words, "--out", out]) in (1, 2)
+    text, said = capsys.readouterr()
+    last = said.splitlines()[-1]
+    assert text == ""
+    assert last.startswith("mixbar: ")
+    assert last.endswith(".")
+    assert "Unexpected" not in last
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only folders")
+def test_read_only_folder(tmp_path, capsys):
+    tmp_path.chmod(0o555)
+    assert cli.run(app, ["emit", "tiny_mca", "--out", str(tmp_path)]) == 2
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_sets_of_files_do_not_mix(tmp_path):
+    """Two processes, again and again: at the end all files are of one of them."""
+    program = (
+        "import pathlib, sys\n"
+        "from scripts import cli\n"
+        "for turn in range(25):\n"
+        "    with cli.staged(pathlib.Path(sys.argv[1])) as stage:\n"
+        "        for k in range(20):\n"
+        "            (stage / str(k)).write_text(sys.argv[2] + str(turn))\n"
+    )
+    for _ in range(2):
+        both = [
+            subprocess.Popen([sys.executable, "-c", program, str(tmp_path), name]) for name in "ab"
+        ]
+        assert [process.wait() for process in both] == [0, 0]
+        assert len({path.read_text() for path in tmp_path.iterdir()}) == 1
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_a_set_of_files_waits(tmp_path, monkeypatch):
+    """Another process moves files: several wait for it, one alone mixes with nothing."""
+    monkeypatch.setattr(cli, "MOVING_S", 0.2)
+
+    def write(*names):
+        with cli.staged(tmp_path) as stage:
+            for name in names:
+                (stage / name).write_text("x")
+
+    with cli.locked(tmp_path):
+        write("alone")
+        with pytest.raises(cli.FailureError, match="Another process is writing to"):
+            write("a", "b")
+        assert [path.name for path in tmp_path.iterdir()] == ["alone"]
+    write("a", "b")
 
 
 def test_full_standard_output():
