@@ -19,7 +19,7 @@ from model.arrays import new_arrays
 from model.config import Config
 from model.devices import RESET, SET
 from model.frames import Result
-from model.pulse_scheduler import MINUS, PLUS, expand
+from model.pulse_scheduler import MINUS, PLUS, PULSES_PER_LANE, expand
 from model.unit import Settings, UnitState, infer_image, new_unit, settings, train_image
 
 __all__ = ["Checker", "Mismatch", "Observation", "Pulse", "Transaction"]
@@ -253,7 +253,8 @@ class Checker(Scoreboard):
         """The pulses of the last image's update, in order."""
         trace, lanes = self.unit.trace, self.config.update.lanes
         pulses: list[Pulse] = []
-        rows, devices = np.zeros(7 * lanes, np.int32), np.zeros(7 * lanes, np.int8)
+        most = PULSES_PER_LANE * lanes
+        rows, devices = np.zeros(most, np.int32), np.zeros(most, np.int8)
         counts = trace.counts[: trace.sizes[0]]
         for entry in np.flatnonzero(counts.any(axis=1)):
             layer, col, word = trace.words[entry].tolist()

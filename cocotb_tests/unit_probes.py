@@ -22,6 +22,7 @@ from hw.layouts import (
 )
 from hw.sequencer import Phase
 from model.activity import Activity
+from model.chi_protection import code_of
 from model.config import Config
 from model.unit import UnitState
 
@@ -40,7 +41,8 @@ def _stream(name: str, path: str, width: int) -> Probe:
 
 def probes(config: Config) -> list[Instrument]:
     """The probes of a digital unit of this configuration, and the player of its images."""
-    row_bits = config.update.chi_bits * config.update.lanes
+    code = code_of(config)
+    row_bits = (code.word_bits if code else config.update.chi_bits) * config.update.lanes
     return [
         Probe(
             name="image",
@@ -159,6 +161,7 @@ class UnitProbes(FrameProbes):
     def __init__(self, config: Config) -> None:
         super().__init__(config.update.lanes)
         self.config = config
+        self.code = code_of(config)
         self.error_bits = config.error_bits
         layout = update_command_layout(config)
         fields = [layout[name] for name in ("layer", "shift")]
@@ -199,7 +202,18 @@ class UnitProbes(FrameProbes):
         return self.chi_rows(records[:, 1:])
 
     def chi_rows(self, records: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
-        """int32 ``[n, lanes]`` of rows of the chi memory."""
+        """int32 ``[n, lanes]`` of rows of the chi memory, decoded if it has check bits."""
+        if self.code is not None:
+            width = self.code.word_bits
+            rows = [int.from_bytes(record.tobytes(), "little") for record in records]
+            words = [
+                [
+                    self.code.decode(row >> width * k & (1 << width) - 1)[0]
+                    for k in range(self.lanes)
+                ]
+                for row in rows
+            ]
+            return np.array(words, np.int32).reshape(-1, self.lanes)
         if self.config.update.chi_bits == 32:
             return np.ascontiguousarray(records).view(np.int32)
         return self.vectors(records, self.config.update.chi_bits, signed=True)
@@ -207,6 +221,18 @@ class UnitProbes(FrameProbes):
     def chi_records(self, unit: UnitState) -> npt.NDArray[np.uint32]:
         """All chi words of the model, for the loader of chi."""
         rows = np.concatenate([chi.reshape(-1, self.lanes) for chi in unit.chi])
+        if self.code is not None:
+            width = self.code.word_bits
+            return np.array(
+                [
+                    _to_words(
+                        sum(self.code.encode(int(chi)) << width * k for k, chi in enumerate(row)),
+                        -(-width * self.lanes // 32),
+                    )
+                    for row in rows
+                ],
+                dtype=np.uint32,
+            )
         bits = self.config.update.chi_bits
         n_words = -(-bits * self.lanes // 32)
         return np.array(

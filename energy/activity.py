@@ -16,6 +16,7 @@ from pathlib import Path
 
 from energy.errors import EnergyError
 from model.activity import Activity
+from model.chi_protection import code_of
 from model.config import Config
 from model.files import read_bytes
 
@@ -152,21 +153,38 @@ def seconds(config: Config, activity: ActivityRecord) -> dict[str, float]:
     }
 
 
+def chi_word_bits(config: Config) -> int:
+    """Bits of an accumulator as it is stored, check bits included."""
+    code = code_of(config)
+    return config.update.chi_bits if code is None else code.word_bits
+
+
 def chi_bank_bytes(config: Config) -> float:
     """Bytes of one of the ``lanes`` banks of the chi memory: one accumulator a word."""
-    return config.chi_depth * config.update.chi_bits / 8
+    return config.chi_depth * chi_word_bits(config) / 8
+
+
+def check_gates(config: Config) -> tuple[float, float]:
+    """An encoder and a decoder of the chi memory, in bits of an adder; 0 and 0 without check bits.
+
+    Their gates of two inputs (:class:`model.chi_protection.Code`), five of which make a bit of an
+    adder.
+    """
+    code = code_of(config)
+    return (0.0, 0.0) if code is None else (code.encoder_gates / 5, code.decoder_gates / 5)
 
 
 def pipeline_flip_flops(config: Config) -> int:
     """Flip-flops clocked in every cycle, estimated before synthesis.
 
     Per lane three stages of a chi word (read, add, write back) and four of an activation (drive,
-    code, product, shift), plus 1,000 for control, counters and the registers of the host
-    interface. The line drivers' and the code buffer's registers have enables and are charged when
-    written (clock gating assumed).
+    code, product, shift), plus 1,000 for control, counters and the registers of the host interface,
+    and with check bits of chi two marks a lane and two counters. The line drivers' and the code
+    buffer's registers have enables and are charged when written (clock gating assumed).
     """
     per_lane = 3 * config.update.chi_bits + 4 * ACTIVATION_BITS
-    return config.update.lanes * per_lane + 1000
+    reports = 0 if code_of(config) is None else 2 * (64 + config.update.lanes)
+    return config.update.lanes * per_lane + reports + 1000
 
 
 def derive(
@@ -441,6 +459,7 @@ def _update(config: Config, activity: ActivityRecord) -> list[Action]:
     words = activity.mean(Activity.CHI_WORDS)
     lanes = activity.mean(Activity.CHI_LANES)
     bank = chi_bank_bytes(config)
+    encoder, decoder = check_gates(config)
     activations = trained * sum(network.layers[:-1])
     errors = trained * sum(network.layers[1:])
     return [
@@ -492,7 +511,7 @@ def _update(config: Config, activity: ActivityRecord) -> list[Action]:
             words * update.lanes,
             "a word is read in all its lanes",
             n_bytes=bank,
-            bits=update.chi_bits,
+            bits=chi_word_bits(config),
         ),
         _digital(
             "sram",
@@ -502,7 +521,7 @@ def _update(config: Config, activity: ActivityRecord) -> list[Action]:
             lanes,
             "only changed lanes are written",
             n_bytes=bank,
-            bits=update.chi_bits,
+            bits=chi_word_bits(config),
         ),
         _digital(
             "logic",
@@ -511,6 +530,16 @@ def _update(config: Config, activity: ActivityRecord) -> list[Action]:
             "chi memory",
             2 * lanes * update.chi_bits,
             "accumulation and threshold per changed lane",
+        ),
+        *(
+            _digital(
+                "logic", "add", "update", "chi memory", count, f"{what}, five gates an adder bit"
+            )
+            for count, what in (
+                (words * update.lanes * decoder, "check bits of every lane read"),
+                (lanes * encoder, "check bits of every lane written"),
+            )
+            if count
         ),
         Action(
             component="pulse",
@@ -557,7 +586,7 @@ def _standing(config: Config, activity: ActivityRecord, flip_flops: int | None) 
                 duration * 1e9 * config.update.lanes,
                 "time x banks of the chi memory",
                 n_bytes=chi_bank_bytes(config),
-                bits=config.update.chi_bits,
+                bits=chi_word_bits(config),
             ),
         ]
     return actions

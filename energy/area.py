@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from energy import scaling, sram
-from energy.activity import ACTIVATION_BITS, DEVICES_PER_WEIGHT, chi_bank_bytes, pipeline_flip_flops
+from energy.activity import (
+    ACTIVATION_BITS,
+    DEVICES_PER_WEIGHT,
+    check_gates,
+    chi_bank_bytes,
+    chi_word_bits,
+    pipeline_flip_flops,
+)
 from energy.errors import EnergyError
 from energy.scaling import Node
 from energy.tables import load_costs
@@ -46,7 +53,8 @@ def blocks(config: Config, node: Node) -> list[Block]:
     converters = -(-lines // config.array.columns_per_adc)
     devices = DEVICES_PER_WEIGHT * sum(network.n_rows(k) * network.n_cols(k) for k in layers)
     bank = chi_bank_bytes(config)
-    memory = sram.lookup("cacti7_32nm_hp", "area_um2", bank, update.chi_bits)
+    memory = sram.lookup("cacti7_32nm_hp", "area_um2", bank, chi_word_bits(config))
+    checks = lanes * sum(check_gates(config))
     held = sum((2 - (k > 0)) * network.n_rows(k) + network.n_cols(k) for k in layers)
     held_bits = ACTIVATION_BITS * (held + sum(network.n_rows(k) for k in layers))
     return [
@@ -69,7 +77,7 @@ def blocks(config: Config, node: Node) -> list[Block]:
             unit="digital",
             area_um2=memory.value * lanes * scaling.row_factors(rows["sram_cacti"], node)[1],
             row="sram_cacti",
-            note=f"{lanes} banks of {bank:.0f} bytes",
+            note=f"{lanes} banks of {bank:.0f} bytes, {chi_word_bits(config)} bits a word",
         ),
         Block(
             name="line drivers and buffers",
@@ -99,5 +107,18 @@ def blocks(config: Config, node: Node) -> list[Block]:
             area_um2=scaled("mult_aladdin", lanes * (8 * 8 + 16 * 8 + 3 * 3)),
             row="mult_aladdin",
             note=f"{lanes} lanes: two products of an error, one of codes",
+        ),
+        *(
+            [
+                Block(
+                    name="encoders and decoders",
+                    unit="digital",
+                    area_um2=scaled("add_aladdin", checks),
+                    row="add_aladdin",
+                    note=f"{lanes} lanes, check bits of chi; five gates an adder bit",
+                )
+            ]
+            if checks
+            else []
         ),
     ]

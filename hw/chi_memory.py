@@ -1,11 +1,16 @@
 """Chi memory: accumulates products; what reaches the threshold leaves as pulse counts."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.chi_protection import Decoder, Encoder
+from hw.counters import COUNTER_BITS, ones
 from hw.layouts import product_word_layout, pulse_word_layout
 from hw.threshold import Threshold
+from model.chi_protection import code_of
 from model.config import Config
 
 __all__ = ["ChiMemory"]
@@ -35,6 +40,11 @@ class ChiMemory(wiring.Component):
     answers to a read and a write of one address in one cycle does not matter; three behind, the
     SRAM has it.
 
+    With ``update.chi_protection`` the SRAM holds codewords (:mod:`model.chi_protection`): decoders
+    stand behind its read port, so whatever follows has corrected words, and encoders before its
+    write port. A lane whose codeword was wrong is written back, touched or not, when an update
+    meets its word, and counted once. What the host reads is decoded too, and not counted.
+
     Timing: ``LATENCY`` cycles from the transfer at ``i`` to ``o.valid``; one word a cycle. While
     ``o`` is stalled the whole pipeline holds and ``i.ready`` is low. An SRAM has no initial
     contents: after reset the memory writes zero to each of its words, ``chi_depth`` cycles with
@@ -60,6 +70,10 @@ class ChiMemory(wiring.Component):
         In the next cycle: the request was honoured, ``read_data`` is valid. It is not while
         ``busy`` is high or a word is offered at ``i``.
     read_data : Out(ArrayLayout(signed(chi_bits), lanes))
+    corrected, lost : Out(64), only with ``chi_protection``
+        Lanes that updates found with a wrong codeword since reset: corrected, taken as zero.
+    loss : Out(1), only with ``chi_protection``
+        Strobe: a lane was taken as zero.
 
     Source
     ------
@@ -71,6 +85,11 @@ class ChiMemory(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.row_shape = data.ArrayLayout(signed(config.update.chi_bits), config.update.lanes)
+        self.code = code_of(config)
+        self.stored_shape, reports = self.row_shape, {}
+        if self.code is not None:
+            self.stored_shape = data.ArrayLayout(self.code.word_bits, config.update.lanes)
+            reports = {"corrected": Out(COUNTER_BITS), "lost": Out(COUNTER_BITS), "loss": Out(1)}
         super().__init__(
             {
                 "i": In(stream.Signature(product_word_layout(config))),
@@ -82,15 +101,17 @@ class ChiMemory(wiring.Component):
                 "read_ack": Out(1),
                 "read_data": Out(self.row_shape),
             }
+            | reports
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth, lanes = self.config.chi_depth, self.config.update.lanes
         m.submodules.rows = self.rows = rows = memory.Memory(
-            shape=self.row_shape, depth=depth, init=[]
+            shape=self.stored_shape, depth=depth, init=[]
         )
         read, write = rows.read_port(), rows.write_port(granularity=1)
+        read_row, corrected, lost = self._decode(m, read.data)
 
         clearing, cleared = Signal(init=1), Signal(range(depth))
         advance, accept = Signal(), Signal()
@@ -116,16 +137,20 @@ class ChiMemory(wiring.Component):
         chi, step = Signal(self.row_shape), Signal(self.row_shape)
         updated, written = Signal(self.row_shape), Signal(self.row_shape)
         written_address, written_valid = Signal(range(depth)), Signal()
+        fixed, zeroed = Signal(lanes), Signal(lanes)  # lanes of chi whose codeword was wrong
+        found = [fixed.eq(corrected), zeroed.eq(lost)] if self.code else []
         with m.If(advance):
             m.d.sync += word_valid.eq(product_valid)
         with m.If(advance & product_valid):
             m.d.sync += word.eq(product)
+            m.d.sync += [mask.eq(0) for mask in (fixed, zeroed) if self.code]
             with m.If(word_valid & (word.address == product.address)):
                 m.d.sync += chi.eq(updated)
             with m.Elif(written_valid & (written_address == product.address)):
                 m.d.sync += chi.eq(written)
             with m.Else():
-                m.d.sync += chi.eq(read.data)
+                m.d.sync += chi.eq(read_row)
+                m.d.sync += found
             m.d.sync += [step[k].eq(product.products[k] << product.shift) for k in range(lanes)]
 
         # Cycle 2: accumulate, threshold, write. Lanes without a product keep their value.
@@ -139,10 +164,11 @@ class ChiMemory(wiring.Component):
                 updated[k].eq(Mux(touched[k], threshold.remainder, chi[k])),
                 counts[k].eq(Mux(touched[k], threshold.count, 0)),
             ]
+        changed = touched | fixed | zeroed if self.code else touched
         m.d.comb += [
             write.addr.eq(Mux(clearing, cleared, word.address)),
-            write.data.eq(Mux(clearing, 0, updated.as_value())),
-            write.en.eq(Mux(clearing, ~0, Mux(word_valid & advance, touched, 0))),
+            write.data.eq(Mux(clearing, 0, self._encode(m, updated))),
+            write.en.eq(Mux(clearing, ~0, Mux(word_valid & advance, changed, 0))),
         ]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(word_valid & counts.as_value().any())
@@ -162,7 +188,38 @@ class ChiMemory(wiring.Component):
 
         m.d.comb += [
             self.busy.eq(clearing | product_valid | word_valid | self.o.valid),
-            self.read_data.eq(read.data),
+            self.read_data.eq(read_row),
         ]
         m.d.sync += self.read_ack.eq(self.read_enable & ~self.busy & ~self.i.valid)
+        if self.code:
+            self._report(m, word_valid & advance, fixed, zeroed)
         return m
+
+    def _decode(self, m: Module, stored: Any) -> tuple[Any, ValueLike, ValueLike]:
+        """The words of a stored row, and which lanes are corrected and which taken as zero."""
+        if self.code is None:
+            return stored, 0, 0
+        row, decoders = Signal(self.row_shape), []
+        for k in range(self.config.update.lanes):
+            m.submodules[f"decoder_{k}"] = decoder = Decoder(self.code)
+            m.d.comb += [decoder.codeword.eq(stored[k]), row[k].eq(decoder.chi)]
+            decoders.append(decoder)
+        return row, Cat(d.corrected for d in decoders), Cat(d.lost for d in decoders)
+
+    def _encode(self, m: Module, row: Any) -> Value:
+        """What is stored for a row of words."""
+        if self.code is None:
+            return Value.cast(row)
+        codewords = []
+        for k in range(self.config.update.lanes):
+            m.submodules[f"encoder_{k}"] = encoder = Encoder(self.code)
+            m.d.comb += encoder.chi.eq(row[k])
+            codewords.append(encoder.codeword)
+        return Cat(codewords)
+
+    def _report(self, m: Module, commit: Value, fixed: Signal, zeroed: Signal) -> None:
+        """Counts the lanes of the words that are committed."""
+        m.d.comb += self.loss.eq(commit & zeroed.any())
+        for total, mask in ((self.corrected, fixed), (self.lost, zeroed)):
+            amount = Signal(range(len(mask) + 1), name=f"amount_{total.name}")
+            m.d.sync += [amount.eq(Mux(commit, ones(mask), 0)), total.eq(total + amount)]

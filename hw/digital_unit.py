@@ -348,6 +348,12 @@ class DigitalUnit(wiring.Component):
             self.pulse_scheduler.first_window.eq(sequencer.first_window),
             self.pulse_scheduler.upper_window.eq(sequencer.upper_window),
         ]
+        if host.is_protected:
+            m.d.comb += [
+                host.chi_corrected.eq(chi_memory.corrected),
+                host.chi_lost.eq(chi_memory.lost),
+                host.chi_loss.eq(chi_memory.loss),
+            ]
 
     def _connect_refresh(self, m: Module) -> None:
         """Refresh every ``refresh.interval`` training images, on arrays that the image leaves."""

@@ -15,7 +15,7 @@ from hw.register_file import RegisterFile
 from hw.registers import ADDRESS_BITS, Register, register_table
 from hw.result_buffer import ResultBuffer
 from model.activity import Activity
-from model.config import Config, ScalePolicy, SkipPolicy
+from model.config import ChiProtection, Config, ScalePolicy, SkipPolicy
 from model.frames import UnitSizes
 
 __all__ = ["ChiWindow", "HostInterface", "UnitInterface", "host_ports"]
@@ -260,10 +260,13 @@ class HostInterface(UnitInterface):
         Read this word of chi.
     chi_ack : In(1), chi_data : In(ArrayLayout(signed(chi_bits), lanes))
         One cycle later: the memory did it; the word. As of :class:`~hw.chi_memory.ChiMemory`.
+    chi_corrected, chi_lost : In(64), chi_loss : In(1)
+        Only with ``update.chi_protection``; as of the same.
     """
 
     def __init__(self, config: Config) -> None:
         lanes = config.update.lanes
+        self.is_protected = config.update.chi_protection is not ChiProtection.NONE
         codes = stream.Signature(activation_word_layout(config), always_ready=True)
         super().__init__(
             config,
@@ -279,7 +282,12 @@ class HostInterface(UnitInterface):
                 "chi_enable": Out(1),
                 "chi_ack": In(1),
                 "chi_data": In(data.ArrayLayout(signed(config.update.chi_bits), lanes)),
-            },
+            }
+            | (
+                {"chi_corrected": In(COUNTER_BITS), "chi_lost": In(COUNTER_BITS), "chi_loss": In(1)}
+                if self.is_protected
+                else {}
+            ),
         )
         self.config: Config = config
 
@@ -305,4 +313,10 @@ class HostInterface(UnitInterface):
             window.chi_ack.eq(self.chi_ack),
             window.chi_data.eq(self.chi_data),
         ]
+        if self.is_protected:
+            m.d.comb += [
+                registers.count_chi_corrected.eq(self.chi_corrected),
+                registers.count_chi_lost.eq(self.chi_lost),
+                registers.errors_chi_lost.eq(self.chi_loss),
+            ]
         return m

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from model.activity import ACTIVITY_DOC
-from model.config import Config, ScalePolicy, SkipPolicy
+from model.config import ChiProtection, Config, ScalePolicy, SkipPolicy
 from model.frames import FrameError
 
 __all__ = [
@@ -185,6 +185,19 @@ ERROR_FIELDS = (
     ),
 )
 
+_CHI_LOST = (
+    Field(
+        name="chi_lost",
+        low=len(FrameError) + 1,
+        width=1,
+        meaning="a word of chi was wrong and counted as zero",
+    ),
+)
+
+
+def _is_protected(config: Config) -> bool:
+    return config.update.chi_protection is not ChiProtection.NONE
+
 
 def _constants(config: Config) -> list[Register]:
     network = config.network
@@ -309,7 +322,7 @@ def _controls(config: Config) -> list[Register]:
             offset=0x58,
             access=Access.W1C,
             meaning="Sticky errors; a malformed frame is dropped whole.",
-            fields=ERROR_FIELDS,
+            fields=ERROR_FIELDS + (_CHI_LOST if _is_protected(config) else ()),
         ),
         Register(
             name="CHI_ADDRESS",
@@ -339,22 +352,38 @@ def counter_registers(activities: Iterable[tuple[enum.IntEnum, str]]) -> list[Re
     """A counter for every activity, given with its meaning, and one of idle cycles."""
     counters = [(activity.name, meaning) for activity, meaning in sorted(activities)]
     counters.append(("CYCLES_IDLE", "cycles without an image under way"))
+    return [_counter(name, 0x100 + 8 * k, meaning) for k, (name, meaning) in enumerate(counters)]
+
+
+def _counter(name: str, offset: int, meaning: str) -> Register:
+    return Register(
+        name=f"COUNT_{name}",
+        offset=offset,
+        access=Access.RO,
+        meaning=f"Counter since reset: {meaning}.",
+        fields=whole("read low, which holds high still", width=64),
+        width=64,
+    )
+
+
+def _chi_counters(config: Config) -> list[Register]:
+    """What the chi memory reports, if it has check bits."""
+    if not _is_protected(config):
+        return []
     return [
-        Register(
-            name=f"COUNT_{name}",
-            offset=0x100 + 8 * k,
-            access=Access.RO,
-            meaning=f"Counter since reset: {meaning}.",
-            fields=whole("read low, which holds high still", width=64),
-            width=64,
-        )
-        for k, (name, meaning) in enumerate(counters)
+        _counter("CHI_CORRECTED", 0x200, "words of chi that an update found wrong, corrected"),
+        _counter("CHI_LOST", 0x208, "words of chi that an update found wrong, taken as zero"),
     ]
 
 
 def register_table(config: Config) -> tuple[Register, ...]:
     """Every register of a configuration, by rising offset."""
-    return (*_constants(config), *_controls(config), *counter_registers(ACTIVITY_DOC.items()))
+    return (
+        *_constants(config),
+        *_controls(config),
+        *counter_registers(ACTIVITY_DOC.items()),
+        *_chi_counters(config),
+    )
 
 
 def check_table(registers: Iterable[Register]) -> None:
@@ -480,6 +509,8 @@ that `mixbar emit` writes beside the Verilog. Constants and reset values follow 
 - Bits outside all fields read zero and are ignored when written.
 - Counters are 64 bits wide: a read of the low word also stores the high word, which the next read
   of the high word gives. Read low, then high, of one counter, with no other reader in between.
+- With `update.chi_protection`, ERRORS has one bit more, 4 `chi_lost`, and two counters follow:
+  COUNT_CHI_CORRECTED at 0x200, COUNT_CHI_LOST at 0x208 ([chi memory](chi_memory.md#check-bits)).
 - A setting takes effect at the next image; write settings while the unit is idle or between images.
 
 {table}

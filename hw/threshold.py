@@ -5,11 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from model.config import Config
+from model.threshold import COUNT_BITS
 
-__all__ = ["COUNT_BITS", "Threshold"]
-
-COUNT_BITS = 4
-"""Width of a signed pulse count: -5..5 occur, see :class:`Threshold`."""
+__all__ = ["Threshold"]
 
 
 class Threshold(wiring.Component):

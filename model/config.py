@@ -19,6 +19,7 @@ from model.settings import ConfigError, System, require, require_name, require_r
 
 __all__ = [
     "ArrayConfig",
+    "ChiProtection",
     "Config",
     "ConfigError",
     "ConverterConfig",
@@ -54,6 +55,17 @@ class SkipPolicy(enum.StrEnum):
     ZERO_ERROR = "zero_error"
     #: When every 3-bit code of the output error is zero; hidden errors of such images are dropped.
     ZERO_CODES = "zero_codes"
+
+
+class ChiProtection(enum.StrEnum):
+    """What the chi memory does about bits that flip in it; see :mod:`model.chi_protection`."""
+
+    #: Nothing: no check bits.
+    NONE = "none"
+    #: One check bit a word of a lane: an odd number of flipped bits is detected.
+    PARITY = "parity"
+    #: A Hsiao code: one flipped bit is corrected, two are detected.
+    SECDED = "secded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +231,11 @@ class UpdateConfig:
 
     chi_bits: int = 32
     """Bits of one accumulator word per weight. Source: Nandakumar 2020, 32-bit chi memory."""
+
+    chi_protection: ChiProtection = ChiProtection.NONE
+    """Check bits beside each accumulator word: ``none``, ``parity`` (detects one flipped bit) or
+    ``secded`` (corrects one, detects two). A word that is detected and not corrected counts as
+    zero."""
 
     epsilon_log2: int = 20
     """log2 of the threshold epsilon in chi LSBs; the threshold divides by shifting."""

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.jit import njit
+from model.threshold import COUNT_BITS
 
 __all__ = ["MINUS", "PLUS", "PULSES_PER_LANE", "expand"]
 
@@ -13,8 +14,8 @@ PLUS = 0
 MINUS = 1
 """The device of a pair that subtracts from the weight."""
 
-PULSES_PER_LANE = 5
-"""Largest magnitude of a pulse count: see :func:`model.chi_memory.accumulate`."""
+PULSES_PER_LANE = 2 ** (COUNT_BITS - 1)
+"""Largest magnitude of a pulse count, which a word of chi with a flipped bit can have."""
 
 
 @njit
@@ -26,7 +27,7 @@ def expand(
 ) -> int:
     """The SET pulses of one word: lanes rising, ``|count|`` pulses each. Returns their number n.
 
-    ``word``: index of the word in its vector; ``counts``: int8 ``[lanes]``, -7..7; ``rows``: int32
+    ``word``: index of the word in its vector; ``counts``: int8 ``[lanes]``, -8..7; ``rows``: int32
     and ``devices``: int8 ``[>= n]`` (``PULSES_PER_LANE * lanes`` always suffice for a word of the
     chi memory), the first n written: row ``word * lanes + lane``, device PLUS if the count is
     positive, else MINUS. The column is the word's unit.

@@ -2,7 +2,11 @@
 
 from model.jit import njit
 
-__all__ = ["threshold"]
+__all__ = ["COUNT_BITS", "threshold"]
+
+COUNT_BITS = 4
+"""Width of a signed pulse count: -5..5 occur unless a word of chi is wrong, see
+:func:`model.chi_memory.accumulate`."""
 
 
 @njit

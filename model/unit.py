@@ -181,6 +181,7 @@ class UnitState(NamedTuple):
     tiles: npt.NDArray[np.int64]
     """int64 ``[n_layers, 2]``: row and column tiles."""
     code_max: int
+    chi_bits: int
     decay_log2: int
     crowded_codes: int
     scale_bits: int
@@ -256,6 +257,7 @@ def new_unit(config: Config) -> UnitState:
             [[config.row_tiles(k), config.col_tiles(k)] for k in layers], dtype=np.int64
         ),
         code_max=config.converter.code_max,
+        chi_bits=config.update.chi_bits,
         decay_log2=config.update.decay_log2,
         crowded_codes=config.update.crowded_codes,
         scale_bits=config.scale_bits,
@@ -412,7 +414,8 @@ def _update_layer(unit: UnitState, run: Settings, layer: int, scratch: Scratch) 
             trace.words[entry, 1] = col
             trace.words[entry, 2] = word
             counts = trace.counts[entry]
-            if accumulate(unit.chi[layer][col, word], products, shift, run.epsilon_log2, counts):
+            chi = unit.chi[layer][col, word]
+            if accumulate(chi, products, shift, run.epsilon_log2, unit.chi_bits, counts):
                 pulses = 0
                 for count in counts:
                     pulses += abs(count)

@@ -107,6 +107,7 @@ class EngineState(NamedTuple):
     update_shift: int
     """Direct: at a learning-rate exponent of 0."""
     epsilon_log2: int
+    chi_bits: int
     decay_log2: int
 
 
@@ -159,6 +160,7 @@ def new_engine(config: EngineConfig, weights: tuple[npt.NDArray[np.int32], ...])
         backward_shift=config.backward_shift,
         update_shift=config.update_shift(0),
         epsilon_log2=unit.update.epsilon_log2,
+        chi_bits=unit.update.chi_bits,
         decay_log2=config.decay_log2,
     )
 
@@ -288,7 +290,7 @@ def _chi_update(engine: EngineState, layer: int, exponent: int, learning_rate_lo
             counters[_CHI_LANES] += word_products(update_codes[word], error_codes[unit], products)
             done += 1
             chi = engine.chi[layer][unit, word]
-            if accumulate(chi, products, shift, engine.epsilon_log2, counts):
+            if accumulate(chi, products, shift, engine.epsilon_log2, engine.chi_bits, counts):
                 counters[_STEPS] += 1
                 last = done
                 for lane in range(lanes):

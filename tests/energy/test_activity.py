@@ -7,6 +7,7 @@ from energy import activity as activities
 from energy.activity import PHASES, ActivityRecord, derive, seconds
 from energy.errors import EnergyError
 from model.activity import Activity
+from model.config import ChiProtection
 from model.configurations import mca_mlp, tiny_mca
 
 
@@ -29,6 +30,18 @@ def test_counts_of_the_sample(activity, inputs):
     assert counts(actions, "sram", "write", "update") == 500
     assert counts(actions, "paper", "chi_update") == 500
     assert counts(actions, "pulse", "set") == 0.5
+
+
+def test_check_bits_are_charged(activity, inputs):
+    """300 words of 32 lanes are decoded, 500 lanes encoded; a word has 39 bits then."""
+    update = replace(mca_mlp.update, chi_protection=ChiProtection.SECDED)
+    secded = derive(replace(mca_mlp, update=update), activity, inputs=inputs)
+    plain = derive(mca_mlp, activity, inputs=inputs)
+    more = counts(secded, "logic", "add") - counts(plain, "logic", "add")
+    assert more == pytest.approx((300 * 32 * 439 + 500 * 89) / 5)
+    assert 39 in {each.bits for each in secded if each.component == "sram"}
+    assert 32 in {each.bits for each in plain if each.component == "sram"}
+    assert counts(secded, "sram", "read") == counts(plain, "sram", "read")
 
 
 def test_conduction_by_hand(activity, inputs):

@@ -4,6 +4,7 @@ import pytest
 
 from energy.area import blocks
 from energy.scaling import Node
+from model.config import ChiProtection
 from model.configurations import mca_mlp
 
 
@@ -32,3 +33,18 @@ def test_node_scales_only_what_is_digital():
 def test_narrow_chi_is_smaller():
     narrow = replace(mca_mlp, update=replace(mca_mlp.update, chi_bits=16, epsilon_log2=8))
     assert areas(narrow)["chi memory"] < 0.6 * areas(mca_mlp)["chi memory"]
+
+
+def test_check_bits_cost_area():
+    """SECDED: 39 bits for 32, and 89 + 439 gates of two inputs a lane, five an adder bit."""
+
+    def of(protection):
+        return areas(replace(mca_mlp, update=replace(mca_mlp.update, chi_protection=protection)))
+
+    none, parity, secded = (of(protection) for protection in ChiProtection)
+    assert "encoders and decoders" not in none
+    assert none["chi memory"] < parity["chi memory"] < secded["chi memory"]
+    assert secded["chi memory"] / none["chi memory"] == pytest.approx(39 / 32, rel=0.1)
+    per_gate = secded["encoders and decoders"] / (89 + 439)
+    assert parity["encoders and decoders"] == pytest.approx(per_gate * (31 + 64))
+    assert secded["pipeline registers"] > none["pipeline registers"]

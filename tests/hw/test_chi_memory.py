@@ -8,7 +8,8 @@ import pytest
 
 from hw.chi_memory import ChiMemory
 from model.chi_memory import accumulate
-from model.config import Config, NetworkConfig
+from model.chi_protection import code_of
+from model.config import ChiProtection, Config, NetworkConfig
 from model.configurations import mca_mlp, tiny_mca
 from tests.hw.hw_sim import STALLS, Trace, get, put, simulate
 
@@ -38,7 +39,8 @@ def expect(
     pulses = []
     for item in words:
         products = np.array(item["products"], np.int8)
-        if accumulate(chi[item["address"]], products, item["shift"], epsilon_log2, counts):
+        row, bits = chi[item["address"]], config.update.chi_bits
+        if accumulate(row, products, item["shift"], epsilon_log2, bits, counts):
             pulses.append({k: item[k] for k in ("layer", "unit", "word")})
             pulses[-1]["counts"] = counts.tolist()
     return chi, pulses
@@ -254,3 +256,158 @@ def test_lowered_epsilon_waits_for_the_next_hit(distance: int) -> None:
         ]
 
     simulate(dut, bench, consumer)
+
+
+# Bits that flip in the SRAM.
+
+
+def protected(protection: ChiProtection, chi_bits: int = 32, epsilon_log2: int = 20) -> Config:
+    update = replace(
+        tiny_mca.update,
+        lanes=4,
+        chi_bits=chi_bits,
+        epsilon_log2=epsilon_log2,
+        chi_protection=protection,
+    )
+    return replace(tiny_mca, update=update)
+
+
+@pytest.mark.parametrize("protection", [ChiProtection.PARITY, ChiProtection.SECDED])
+@pytest.mark.parametrize(("idle", "stall"), [("1", "1"), ("110100", "10"), ("1", "0001")])
+def test_protected_equals_model(protection: ChiProtection, idle: str, stall: str) -> None:
+    """Hits of words in the pipeline included; the cycles are those of the plain memory."""
+    config = protected(protection)
+    words = random_words(config, 100, seed=1, addresses=[0, 1, 34])
+    trace = run(config, words, idle=idle, stall=stall, addresses=[0, 1, 2, 34])
+    plain = run(protected(ChiProtection.NONE), words, idle=idle, stall=stall, addresses=[])
+    assert [t.offered for t in trace["o"]] == [t.offered for t in plain["o"]]
+
+
+def run_flipped(
+    config: Config, flips: list[int], distance: int, *, read_first: bool = False
+) -> tuple[list[int], list[int], list[int], tuple[int, ...]]:
+    """Flips bits of one row, a mask a lane, then hits it three times at a distance.
+
+    Returns the pulse counts of the hits, lane 0 first, chi at the end as the host reads it, the row
+    as it is stored, and ``corrected``, ``lost`` and how often ``loss`` was high, zero without check
+    bits.
+    """
+    dut, lanes = ChiMemory(config), config.update.lanes
+    address, epsilon_log2 = 7, config.update.epsilon_log2
+    step = product(config, address, [3, -5, 0, 9], epsilon_log2 - 2)
+    other = product(config, 20, [1, 0, 0, 0], 0)
+    hits = [step, *[other] * (distance - 1)] * 3
+    counts: list[int] = []
+    chi: list[int] = []
+    stored: list[int] = []
+    totals: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.epsilon_log2, epsilon_log2)
+        ctx.set(dut.o.ready, 1)
+        first = product(config, address, [1, -1, 2, 0], epsilon_log2 - 3)
+        await put(ctx, dut.i, [first, other])  # the last row is kept in registers, too
+        while ctx.get(dut.busy):
+            await ctx.tick()
+        row = dut.rows.data[address]
+        before = [int(ctx.get(row[k])) for k in range(lanes)]
+        ctx.set(row, [word ^ flip for word, flip in zip(before, flips, strict=True)])
+        ctx.set(dut.read_address, address)
+        ctx.set(dut.read_enable, int(read_first))
+        await ctx.tick()
+        ctx.set(dut.read_enable, 0)
+        await put(ctx, dut.i, hits)
+        while ctx.get(dut.busy):
+            await ctx.tick()
+        ctx.set(dut.read_enable, 1)
+        await ctx.tick()
+        chi.extend(ctx.get(dut.read_data))
+        stored.extend(int(ctx.get(row[k])) for k in range(lanes))
+        await ctx.tick().repeat(2)
+        if dut.code is not None:
+            totals.extend((ctx.get(dut.corrected), ctx.get(dut.lost)))
+
+    async def observer(ctx: Any) -> None:
+        async for _, _, valid, payload in ctx.tick().sample(dut.o.valid, dut.o.payload):
+            if valid:
+                counts.extend(payload.counts)
+
+    watch = [] if dut.code is None else ["loss"]
+    trace = simulate(dut, bench, background=[observer], watch=watch)
+    losses = len(trace.cycles("loss")) if watch else 0
+    return counts, chi, stored, (*(totals or (0, 0)), losses)
+
+
+def expect_flipped(config: Config, before: list[int]) -> tuple[list[int], list[int]]:
+    """The pulse counts of the three hits and chi after them, by the model, from a row."""
+    chi, counts = np.array(before, np.int32), np.zeros(4, np.int8)
+    epsilon_log2, bits = config.update.epsilon_log2, config.update.chi_bits
+    pulses = []
+    for _ in range(3):
+        products = np.array([3, -5, 0, 9], np.int8)
+        if accumulate(chi, products, epsilon_log2 - 2, epsilon_log2, bits, counts):
+            pulses.extend(counts.tolist())
+    return pulses, chi.tolist()
+
+
+def row_before(config: Config) -> list[int]:
+    unit = 1 << config.update.epsilon_log2 - 3
+    return [unit, -unit, 2 * unit, 0]
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3])
+@pytest.mark.parametrize(("lane", "bit"), [(0, 0), (0, 31), (1, 31), (2, 30), (3, 20), (3, 38)])
+def test_secded_corrects_a_flipped_bit(lane: int, bit: int, distance: int) -> None:
+    """Of touched lanes and of the one without a product; also of the check bits; counted once."""
+    config = protected(ChiProtection.SECDED)
+    flips = [1 << bit if k == lane else 0 for k in range(4)]
+    counts, chi, stored, reports = run_flipped(config, flips, distance)
+    assert (counts, chi) == expect_flipped(config, row_before(config))
+    code = code_of(config)
+    assert code is not None
+    assert stored == [code.encode(value) for value in chi]
+    assert reports == (1, 0, 0)
+
+
+def test_secded_corrects_all_lanes_at_once_and_what_the_host_reads() -> None:
+    config = protected(ChiProtection.SECDED)
+    flips = [1, 1 << 31, 1 << 38, 1 << 7]
+    counts, chi, _, reports = run_flipped(config, flips, 1, read_first=True)
+    assert (counts, chi) == expect_flipped(config, row_before(config))
+    assert reports == (4, 0, 0)
+
+
+@pytest.mark.parametrize("distance", [1, 3])
+@pytest.mark.parametrize("lane", [0, 2])
+@pytest.mark.parametrize(
+    ("protection", "flip"), [(ChiProtection.PARITY, 1 << 31), (ChiProtection.SECDED, 3 << 30)]
+)
+def test_lost_word_counts_as_zero(
+    protection: ChiProtection, flip: int, lane: int, distance: int
+) -> None:
+    """Nothing else of the row is lost; the host is told once."""
+    config = protected(protection)
+    flips = [flip if k == lane else 0 for k in range(4)]
+    counts, chi, stored, reports = run_flipped(config, flips, distance)
+    before = [0 if k == lane else value for k, value in enumerate(row_before(config))]
+    assert (counts, chi) == expect_flipped(config, before)
+    code = code_of(config)
+    assert code is not None
+    assert stored == [code.encode(value) for value in chi]
+    assert reports == (0, 1, 1)
+
+
+@pytest.mark.parametrize("chi_bits", [8, 13, 32])
+def test_flipped_bit_without_check_bits(chi_bits: int) -> None:
+    """The model wraps as the gateware does: sums to chi_bits, counts to 4 bits."""
+    config = protected(ChiProtection.NONE, chi_bits=chi_bits, epsilon_log2=4)
+    seen = set()
+    for bit in sorted({0, *range(3, 8), chi_bits - 2, chi_bits - 1}):
+        flips = [1 << bit] * 4
+        width = 1 << chi_bits
+        before = [(value ^ 1 << bit) % width for value in row_before(config)]
+        before = [value - width if value >= width // 2 else value for value in before]
+        counts, chi, _, _ = run_flipped(config, flips, 2)
+        assert (counts, chi) == expect_flipped(config, before), bit
+        seen |= set(counts)
+    assert max(map(abs, seen)) > 5, "no count that only a flipped bit makes"

@@ -19,7 +19,7 @@ from hw.registers import (
     to_markdown,
 )
 from model.activity import Activity
-from model.config import Config, ScalePolicy, SkipPolicy
+from model.config import ChiProtection, Config, ScalePolicy, SkipPolicy
 from model.configurations import mca_mlp, of_system, tiny_mca
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "registers.md"
@@ -69,6 +69,24 @@ def test_reset_values_follow_the_configuration() -> None:
     assert registers["SKIP_POLICY"].reset == 2
     assert registers["GEOMETRY"].reset == 20 << 24 | 8 << 16 | 2 << 8 | 8
     assert [registers[f"UNITS_{k}"].reset for k in range(4)] == [20, 9, 4, 0]
+
+
+@pytest.mark.parametrize("protection", [ChiProtection.PARITY, ChiProtection.SECDED])
+def test_check_bits_add_registers(protection: ChiProtection) -> None:
+    """Two counters and an error bit, behind all that a unit without check bits has."""
+    update = replace(tiny_mca.update, chi_protection=protection)
+    config = replace(tiny_mca, update=update)
+    plain, table = register_table(tiny_mca), register_table(config)
+    check_table(table)
+    assert [(r.name, r.offset) for r in table[: len(plain)]] == [(r.name, r.offset) for r in plain]
+    added = {r.name: r.offset for r in table[len(plain) :]}
+    assert added == {"COUNT_CHI_CORRECTED": 0x200, "COUNT_CHI_LOST": 0x208}
+    errors, before = by_name(table)["ERRORS"].fields, by_name(plain)["ERRORS"].fields
+    assert [field.name for field in errors] == [*(field.name for field in before), "chi_lost"]
+    header = to_c_header(config)
+    assert "#define MIXBAR_COUNT_CHI_LOST_OFFSET 0x208u" in header
+    assert "#define MIXBAR_ERRORS_CHI_LOST_MASK 0x00000010u" in header
+    assert "CHI_LOST" not in to_c_header(tiny_mca)
 
 
 def test_every_counter_has_a_register() -> None:

@@ -115,7 +115,8 @@ class Update:
             for word in words[: nonzero_words(self.codes, words)].tolist():
                 word_products(self.codes[word], int(self.errors[unit]), products)
                 row = chi[base + unit * config.n_words(self.layer) + word]
-                if accumulate(row, products, EPSILON_LOG2 - 1, EPSILON_LOG2, counts):
+                shift, chi_bits = EPSILON_LOG2 - 1, config.update.chi_bits
+                if accumulate(row, products, shift, EPSILON_LOG2, chi_bits, counts):
                     self.positions.append(self.n_words)
                     self.pulses.append(int(np.abs(counts).sum()))
                 self.n_words += 1

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from model.chi_memory import accumulate
 
-LANES = 8
+LANES, CHI_BITS = 8, 32
 
 
 def run(
     chi: np.ndarray, products: list[int], shift: int, epsilon_log2: int
 ) -> tuple[bool, list[int]]:
     pulses = np.full(LANES, 99, np.int8)
-    any_pulse = accumulate(chi, np.array(products, np.int8), shift, epsilon_log2, pulses)
+    any_pulse = accumulate(chi, np.array(products, np.int8), shift, epsilon_log2, CHI_BITS, pulses)
     return bool(any_pulse), pulses.tolist()
 
 

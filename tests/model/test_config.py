@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from model.config import (
     ArrayConfig,
+    ChiProtection,
     Config,
     ConfigError,
     ConverterConfig,
@@ -133,7 +134,7 @@ def test_every_number_is_validated() -> None:
         kind = typing.get_type_hints(Config)[section.name]
         if dataclasses.is_dataclass(kind):
             for item in dataclasses.fields(kind):
-                is_enum = isinstance(item.default, ScalePolicy | SkipPolicy)
+                is_enum = isinstance(item.default, ChiProtection | ScalePolicy | SkipPolicy)
                 assert (kind, item.name) in touched or item.name in free or is_enum, item.name
 
 
