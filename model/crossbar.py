@@ -52,6 +52,7 @@ from model.devices import (
     interpolate_step,
     step_table,
 )
+from model.faults import ConverterFaults, force, no_faults, reference
 from model.jit import njit
 
 __all__ = [
@@ -113,6 +114,8 @@ class CrossbarState(NamedTuple):
     variances: NDArray[np.float32]
     lines: NDArray[np.int32]
     drives: NDArray[np.float32]
+    #: What is wrong with its converters and lines; nothing unless told.
+    faults: ConverterFaults
     rng: np.random.Generator
 
 
@@ -172,18 +175,20 @@ def _quantise(value: float, code_max: int) -> int:
 @njit
 def _list_driven(
     drive: NDArray[np.integer],
+    connected: NDArray[np.bool_],
     first: int,
     last: int,
     lines: NDArray[np.int32],
     drives: NDArray[np.float32],
 ) -> int:
-    """Lists the lines ``first .. last - 1`` that are driven, filled up to a multiple of four.
+    """Lists the lines ``first .. last - 1`` that are driven and connected, filled up to a multiple
+    of four.
 
     The filling is line ``first`` with drive 0, which adds nothing. Returns the length of the list.
     """
     n = 0
     for line in range(first, last):
-        if drive[line] != 0:
+        if drive[line] != 0 and connected[line]:
             lines[n] = line
             drives[n] = drive[line]
             n += 1
@@ -243,6 +248,8 @@ def _product(
     weight: NDArray[np.float32],
     variance: NDArray[np.float32],
     drive: NDArray[np.integer],
+    connected: NDArray[np.bool_],
+    faults: NDArray[np.int16],
     tile_lines: int,
     lsb: float,
     codes: NDArray[np.int16],
@@ -254,7 +261,7 @@ def _product(
     for tile in range(codes.shape[0]):
         first = tile * tile_lines
         last = min(first + tile_lines, weight.shape[0])
-        n = _list_driven(drive, first, last, state.lines, state.drives)
+        n = _list_driven(drive, connected, first, last, state.lines, state.drives)
         lines = state.lines[:n]
         drives = state.drives[:n]
         sums[:] = 0
@@ -265,6 +272,7 @@ def _product(
                 drives[i] *= drives[i]
             _add_lines(variance, lines, drives, variances)
         _convert(sums, variances, lsb, noisy, state.code_max, state.rng, codes[tile])
+        force(faults[:, tile], codes[tile])
 
 
 @njit
@@ -290,8 +298,19 @@ def product_forward(
         int16 [n_row_tiles, n_cols], written.
     """
     advance(state, time_s)
-    lsb = 255.0 * state.physics.forward_lsb
-    _product(state, state.weight, state.variance, drive, state.tile_rows, lsb, codes)
+    faults = state.faults
+    lsb = 255.0 * state.physics.forward_lsb * reference(faults, state.rng)
+    _product(
+        state,
+        state.weight,
+        state.variance,
+        drive,
+        faults.rows,
+        faults.forward,
+        state.tile_rows,
+        lsb,
+        codes,
+    )
 
 
 @njit
@@ -316,8 +335,19 @@ def product_backward(
         int16 [n_col_tiles, n_rows], written.
     """
     advance(state, time_s)
-    lsb = state.physics.backward_lsb
-    _product(state, state.weight.T, state.variance.T, drive, state.tile_cols, lsb, codes)
+    faults = state.faults
+    lsb = state.physics.backward_lsb * reference(faults, state.rng)
+    _product(
+        state,
+        state.weight.T,
+        state.variance.T,
+        drive,
+        faults.columns,
+        faults.backward,
+        state.tile_cols,
+        lsb,
+        codes,
+    )
 
 
 @njit
@@ -326,7 +356,8 @@ def read_row(
 ) -> None:
     """Reads one device of every pair of a row: ``codes[c] = adc((G + noise) / read_lsb_us)``.
 
-    Half to even, saturating. One standard normal is drawn a code (none without read noise).
+    Half to even, saturating. One standard normal is drawn a code (none without read noise). Faults
+    of the forward converters and of the reference are those of this read too.
 
     Parameters
     ----------
@@ -344,13 +375,15 @@ def read_row(
     factors = state.factors
     rng = state.rng
     first = row * state.n_cols * 2 + device
+    lsb_us = physics.read_lsb_us * reference(state.faults, rng)
     for col in range(state.n_cols):
         index = first + 2 * col
         value = devices[index].conductance_us * factors[devices[index].age_class]
         if noisy:
             spread = physics.noise_slope * value + physics.noise_offset_us
             value += spread * rng.standard_normal()
-        codes[col] = _quantise(value / physics.read_lsb_us, state.code_max)
+        codes[col] = _quantise(value / lsb_us, state.code_max)
+    force(state.faults.forward[:, row // state.tile_rows], codes)
 
 
 # Pulses
@@ -495,6 +528,7 @@ class Crossbar:
             variances=np.zeros(longest, np.float32),
             lines=np.zeros(longest + 3, np.int32),
             drives=np.zeros(longest + 3, np.float32),
+            faults=no_faults(n_rows, n_cols, config.row_tiles(layer), config.col_tiles(layer)),
             rng=rng,
         )
         self._rebuild()

@@ -116,7 +116,8 @@ def convolve(
     spread_map, pairs = _spread_map(features), tables.pairs
     planes = np.empty((kernel * kernel + 7) // 8, np.uint64)
     # Most patches of an image are blank: what follows from no sum at all is computed once.
-    requantise(accumulators, offsets, multipliers, requantisation.shift, blank)
+    requantise(tables.dark, offsets, multipliers, requantisation.shift, blank)
+    dark = tables.dark
     pooled[first // pool : (end - 1) // pool + 1] = 0
     for y in range(first, end):
         for x in range(width_out):
@@ -127,6 +128,8 @@ def convolve(
                 driven = _add_narrow_patch(
                     pairs, spread_map, kernel, y * stride, x * stride, accumulators
                 )
+                if driven:
+                    accumulators += dark
             else:
                 driven = _add_wide_patch(
                     tables, spread_map, kernel, y * stride, x * stride, planes, accumulators
@@ -155,5 +158,6 @@ def convolve_accumulators(
             sums = accumulators[y, x]
             if tables.narrow:
                 _add_narrow_patch(pairs, spread_map, kernel, y * stride, x * stride, sums)
+                sums += tables.dark
             else:
                 _add_wide_patch(tables, spread_map, kernel, y * stride, x * stride, planes, sums)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from model.cnn import rram
 from model.cnn.config import UNITS_PER_US, CnnConfig, WriteModel
 from model.cnn.write_verify import Decision, WriteResult, write_row
+from model.faults import no_faults
 
 __all__ = ["LayerArrays", "TransferReport", "convert", "to_units"]
 
@@ -64,6 +65,9 @@ class LayerArrays:
         int32, the same: what reads see.
     lsb
         Conductance units of one code of a product; from the calibration.
+    faults
+        int16 ``[2, tiles, lines]``: a code keeps the ones of the first and gets those of the
+        second; see :mod:`model.faults`. All steps of a tile share its converters.
     """
 
     def __init__(self, config: CnnConfig, layer: int, rng: np.random.Generator) -> None:
@@ -78,11 +82,22 @@ class LayerArrays:
         # Until it is calibrated: no product ever clips.
         largest = shape[1] * device.g_max_us * UNITS_PER_US
         self.lsb = max(1, -(-int(largest) // config.array.code_max))
+        self.faults = no_faults(1, shape[2], config.tiles(layer)).forward
         self.refresh()
 
     def refresh(self) -> None:
         """Takes changed conductances over into what reads see."""
         self.units = to_units(self.conductance_us)
+
+    def forced(self, codes: NDArray[Any], chunk: int | slice) -> NDArray[Any]:
+        """The codes of a chunk, ``[..., lines]``, or of several, ``[chunks, ..., lines]``, as the
+        converters give them."""
+        keep, ones = np.repeat(self.faults, self.config.steps(self.layer), axis=1)[:, chunk]
+        if isinstance(chunk, slice):
+            keep, ones = (
+                np.expand_dims(mask, tuple(range(1, codes.ndim - 1))) for mask in (keep, ones)
+            )
+        return ((codes.astype(np.int32) & keep) | ones).astype(codes.dtype)
 
     # Products
 
@@ -94,7 +109,7 @@ class LayerArrays:
             chunk = tile * steps + step
             if chunk < len(self.units):
                 sums = bits.astype(np.int64) @ self.units[chunk]
-                codes[tile] = convert(sums, self.lsb, config.array.code_max)
+                codes[tile] = self.forced(convert(sums, self.lsb, config.array.code_max), chunk)
         return codes
 
     # Reading and writing single rows
@@ -106,7 +121,8 @@ class LayerArrays:
         if config.device.read_noise_us:
             noise = self.rng.normal(0.0, config.device.read_noise_us, units.shape)
             units = np.maximum(units + to_units(noise), 0)
-        return convert(units, config.read_lsb_units, config.array.code_max)
+        codes = convert(units, config.read_lsb_units, config.array.code_max)
+        return np.asarray(self.forced(codes, chunk))
 
     def pulse(self, chunk: int, line_in: int, decision: Decision, mask: NDArray[np.bool_]) -> None:
         """One pulse on the masked devices of one input line; stuck ones stay as they are."""

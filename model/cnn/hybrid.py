@@ -47,7 +47,8 @@ def read_all(arrays: LayerArrays) -> NDArray[np.int32]:
     """Verify codes of every device of a layer, int32 ``[chunks, inputs, lines]``: one read a
     row."""
     config = arrays.config
-    return convert(arrays.units, config.read_lsb_units, config.array.code_max).astype(np.int32)
+    codes = convert(arrays.units, config.read_lsb_units, config.array.code_max).astype(np.int32)
+    return np.asarray(arrays.forced(codes, slice(0, len(codes))))
 
 
 def gradient(

@@ -60,6 +60,8 @@ def _multiply_images(
     planes = np.empty((chunks.shape[2] + 7) // 8, np.uint64)
     for image in range(chunks.shape[0]):
         accumulators[image] = 0
+        if tables.narrow:
+            accumulators[image] += tables.dark
         for chunk in range(chunks.shape[1]):
             spread(chunks[image, chunk], planes)
             add_chunk(tables, chunk, planes, accumulators[image])

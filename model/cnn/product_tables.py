@@ -49,6 +49,11 @@ class ProductTables(NamedTuple):
     """A code, in conductance units."""
     code_max: int
     """Largest code."""
+    dark: NDArray[np.int32]
+    """int32 ``[outs]``: sum of all phases if nothing is driven. Zero but for faults; ``pairs`` are
+    beside it, so that phases without a drive may be left out."""
+    faults: NDArray[np.int16]
+    """Wide: int16 ``[2, chunks, lines]``, what converters keep and force of a code."""
 
 
 def _subset_sums(units: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -69,12 +74,20 @@ def product_tables(arrays: LayerArrays) -> ProductTables:
     pairs, sums = np.zeros((1, 1, 1), np.int16), np.zeros((1, 1, 1, 1), np.int32)
     if narrow:
         codes = convert(_subset_sums(units), lsb, code_max).astype(np.int16)
-        pairs = np.ascontiguousarray(codes[..., 0::2] - codes[..., 1::2])
+        codes = arrays.forced(codes, slice(0, chunks))
+        pairs = codes[..., 0::2] - codes[..., 1::2]
+        pairs = np.ascontiguousarray(pairs - pairs[:, :1])
     else:
         padded = np.zeros((chunks, -(-inputs // 8) * 8, lines), np.int32)
         padded[:, :inputs] = units
         sums = _subset_sums(padded.reshape(chunks, -1, 8, lines))
-    return ProductTables(narrow, pairs, sums, lsb // 2, lsb, code_max)
+    steps = arrays.config.steps(arrays.layer)
+    faults = np.ascontiguousarray(np.repeat(arrays.faults, steps, axis=1)[:, :chunks])
+    none = arrays.forced(np.zeros((chunks, lines), np.int32), slice(0, chunks)).sum(axis=0)
+    dark = 255 * (none[0::2] - none[1::2])
+    return ProductTables(
+        narrow, pairs, sums, lsb // 2, lsb, code_max, dark.astype(np.int32), faults
+    )
 
 
 @njit
@@ -97,7 +110,8 @@ def add_narrow(
     high: np.uint64,
     accumulators: NDArray[np.int32],
 ) -> None:
-    """Adds the product of a narrow chunk: eight phases, shift-and-add, difference of the pairs.
+    """Adds the product of a narrow chunk: eight phases, shift-and-add, difference of the pairs;
+    what codes are without a drive is left out.
 
     ``pairs``: of the tables; ``low``, ``high``: its planes, of inputs 0..7 and of the others;
     ``accumulators``: int32 ``[outs]``, added to.
@@ -128,10 +142,13 @@ def add_wide(
                 byte = (planes[group] >> shift) & np.uint64(255)
                 plus += tables.sums[chunk, group, byte, 2 * out]
                 minus += tables.sums[chunk, group, byte, 2 * out + 1]
-            code = min(plus // tables.lsb, tables.code_max) - min(
-                minus // tables.lsb, tables.code_max
+            high = min(plus // tables.lsb, tables.code_max)
+            low = min(minus // tables.lsb, tables.code_max)
+            high = (high & tables.faults[0, chunk, 2 * out]) | tables.faults[1, chunk, 2 * out]
+            low = (low & tables.faults[0, chunk, 2 * out + 1]) | (
+                tables.faults[1, chunk, 2 * out + 1]
             )
-            accumulators[out] += code << bit
+            accumulators[out] += (high - low) << bit
 
 
 @njit

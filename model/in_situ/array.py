@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.faults import ConverterFaults, force, no_faults, reference
 from model.in_situ.config import DRIVE_MAX, InSituConfig
 from model.in_situ.device import conductance_table, set_spread_us, stuck_devices
 from model.in_situ.pulse_scheduler import NOT_SELECTED, RESET, SET
@@ -66,6 +67,8 @@ class ArrayState(NamedTuple):
     """Codes a uS and drive code, backward."""
     code_max: int
     """Largest code."""
+    faults: ConverterFaults
+    """What is wrong with converters and lines; nothing unless told."""
     rng_write: np.random.Generator
     rng_forward: np.random.Generator
     rng_backward: np.random.Generator
@@ -84,11 +87,13 @@ def _convert(
     drives: NDArray[np.float64],
     sums: NDArray[np.float64],
     scale: float,
+    faults: NDArray[np.int16],
     codes: NDArray[np.int16],
 ) -> None:
-    """Read noise, then the ADC: ``round(sum * scale)``, half to even, saturated."""
+    """Read noise, then the ADC: ``round(sum * scale / reference)``, half to even, saturated."""
     low, high = -state.code_max - 1.0, state.code_max + 0.0
     for image in range(sums.shape[0]):
+        image_scale = scale / reference(state.faults, rng)
         spread = 0.0
         if state.read_noise_us > 0.0:
             power = 0.0
@@ -101,7 +106,8 @@ def _convert(
             # No draw where nothing is driven: a skipped backward product leaves no trace.
             if spread > 0.0:
                 value += spread * rng.standard_normal()
-            codes[image, line] = np.int16(min(max(np.rint(value * scale), low), high))
+            codes[image, line] = np.int16(min(max(np.rint(value * image_scale), low), high))
+        force(faults, codes[image])
 
 
 @njit
@@ -114,7 +120,8 @@ def product_forward(
     written.
     """
     sums = np.dot(drives, state.weight)
-    _convert(state, state.rng_forward, drives, sums, state.forward_scale, codes)
+    faults = state.faults.forward[:, 0]
+    _convert(state, state.rng_forward, drives, sums, state.forward_scale, faults, codes)
 
 
 @njit
@@ -126,8 +133,10 @@ def product_backward(
     ``drives``: float64 ``[n, n_cols]``, integers 0..255; ``codes``: int16 ``[n, n_inputs]``,
     written.
     """
-    sums = np.dot(drives, state.weight.T)
-    _convert(state, state.rng_backward, drives, sums, state.backward_scale, codes)
+    driven = drives * state.faults.columns
+    sums = np.dot(driven, state.weight.T)
+    faults = state.faults.backward[:, 0]
+    _convert(state, state.rng_backward, driven, sums, state.backward_scale, faults, codes)
 
 
 @njit
@@ -239,6 +248,7 @@ class OneTransistorArray:
             forward_scale=amplitude * codes / full_scale_a,
             backward_scale=amplitude * codes / converter.backward_full_scale_a,
             code_max=converter.code_max,
+            faults=no_faults(network.n_inputs(layer), network.n_cols(layer)),
             rng_write=write_rng,
             rng_forward=forward_rng,
             rng_backward=backward_rng,
