@@ -298,27 +298,26 @@ def main():
     parser.add_argument("--only", choices=TARGETS, action="append")
     parser.add_argument("--seed", type=int, default=0, help="the first; the others follow")
     asked = parser.parse_args()
-    end, counts, defects = time.monotonic() + 60 * asked.minutes, {}, {}
-    seed = asked.seed
+    targets = asked.only or list(TARGETS)
+    counts, spent = dict.fromkeys(targets, 0), dict.fromkeys(targets, 0.0)
+    end, defects = time.monotonic() + 60 * asked.minutes, {}
     with tempfile.TemporaryDirectory() as folder:
-        while time.monotonic() < end:
-            for target in asked.only or TARGETS:
-                counts[target] = counts.get(target, 0) + 1
-                try:
-                    run(target, seed, Path(folder))
-                except (Exception, fuzz_commands.Hang) as error:
-                    import traceback
+        while (start := time.monotonic()) < end:
+            # Each target gets as much time as the others.
+            target = min(targets, key=spent.__getitem__)
+            seed = asked.seed + counts[target]
+            counts[target] += 1
+            try:
+                run(target, seed, Path(folder))
+            except (Exception, fuzz_commands.Hang) as error:
+                import traceback
 
-                    frame = traceback.extract_tb(error.__traceback__)[-1]
-                    key = (
-                        target,
-                        type(error).__name__,
-                        f"{Path(frame.filename).name}:{frame.lineno}",
-                    )
-                    if key not in defects:
-                        print(f"{key}: seed {seed}: {str(error)[:300]!r}", flush=True)
-                    defects[key] = defects.get(key, 0) + 1
-            seed += 1
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                key = (target, type(error).__name__, f"{Path(frame.filename).name}:{frame.lineno}")
+                if key not in defects:
+                    print(f"{key}: seed {seed}: {str(error)[:300]!r}", flush=True)
+                defects[key] = defects.get(key, 0) + 1
+            spent[target] += time.monotonic() - start
     print(
         ", ".join(f"{n} {target}" for target, n in counts.items()),
         "inputs;",
