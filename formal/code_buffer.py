@@ -75,7 +75,8 @@ def loaded(m: Module, dut: Any, platform: FormalPlatform) -> None:
         Assert(~asked | (dut.codes[lane] == expected)),
         Assert(~in_use | (dut.nonzero.bit_select(word, 1) == flags.bit_select(used, 1) | has_bias)),
         # Why.
-        Assert((inside.word == at) & (inside.bank == used) & (at <= last_word)),
+        Assert((inside.word == at) & (at <= last_word)),
+        Assert((inside.current_bank == used) & (inside.load_bank == ~used)),
         Assert(~in_use | (inside.current.bit_select(word, 1) == flags.bit_select(used, 1))),
         Assert(~full | (at == 0)),
         Assert(~loading | known.bit_select(~used, 1)),
@@ -101,8 +102,8 @@ PROOFS = (
         fault=Fault(
             "loads into the bank in use",
             "code_buffer",
-            "word + (Mux(bank, 0, bank_stride)",
-            "word + (Mux(bank, bank_stride, 0)",
+            "load_bank * bank_stride + word",
+            "current_bank * bank_stride + word",
         ),
     ),
 )

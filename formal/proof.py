@@ -112,7 +112,7 @@ class Proof:
         start = time.monotonic()
         work = folder / self.name / task.value
         work.mkdir(parents=True, exist_ok=True)
-        has_registers = _write_model(self._top(task), work)
+        has_registers = _write_model(self.top(task), work)
         if has_registers and self.depth == 1 and not self.inductive:
             raise ProofError("the block has registers: one cycle proves nothing.")
         small = task in (Task.COVER, Task.FAULT)
@@ -126,7 +126,14 @@ class Proof:
             raise ProofError(f"the fault ({self.fault.what}) is not found ({work / 'log'}).")
         return time.monotonic() - start
 
-    def _top(self, task: Task) -> "_Top":
+    def top(self, task: Task) -> "_Top":
+        """The block, of the size and with the fault that the task asks for, and the harness.
+
+        Raises
+        ------
+        AssertionError
+            If the fault's text is not in the block's source.
+        """
         module, name = self.component.split(".")
         fault = self.fault
         if task is Task.FAULT:

@@ -1,4 +1,4 @@
-"""Watchdog: no wait lasts longer than its limit without a word to the host."""
+"""Watchdog: no wait lasts longer than its limit, and none ends without a word to the host."""
 
 from typing import Any
 
@@ -13,24 +13,26 @@ __all__ = ["PROOFS"]
 
 
 def ends(m: Module, dut: Any, platform: FormalPlatform) -> None:
-    """Counts the busy cycles since the last strobe or idle cycle."""
+    """Counts the busy cycles in a row, up to the limit."""
     waited = Signal(range(dut.limit + 1))
-    with m.If(~dut.busy | dut.timeout):
+    with m.If(~dut.busy):
         m.d.sync += waited.eq(0)
-    with m.Else():
+    with m.Elif(waited != dut.limit):
         m.d.sync += waited.eq(waited + 1)
+    block = platform.inside(dut)
     m.d.comb += [
-        Assert(waited < dut.limit),
+        Assert(dut.hold == (dut.busy & (waited < dut.limit))),
         Assert(dut.timeout == (dut.busy & (waited == dut.limit - 1))),
-        Assert(platform.inside(dut).cycles == waited),
-        Cover(dut.timeout),
+        Assert(block.over == (waited == dut.limit)),
+        Assert(block.over | (block.cycles == waited)),
+        Cover(dut.busy & (waited == dut.limit)),
     ]
 
 
 PROOFS = (
     Proof(
         name="watchdog_ends",
-        says="A strobe in the last of every `limit` busy cycles in a row, and in no other.",
+        says="A wait is passed on for at most `limit` cycles in a row, with a strobe in the last.",
         component="watchdog.Watchdog",
         build=lambda block: block(mca_mlp.pulse.timeout_cycles),
         sizes=f"{mca_mlp.pulse.timeout_cycles:,} cycles",
@@ -40,10 +42,10 @@ PROOFS = (
         small=lambda block: block(5),
         reach=7,
         fault=Fault(
-            "starts again when the array answers for a cycle",
+            "goes on counting when the array has answered",
             "watchdog",
-            "m.If(~self.busy | self.timeout)",
-            "m.If(self.timeout)",
+            "m.If(~self.busy)",
+            "m.If(~self.busy & over)",
         ),
     ),
 )

@@ -113,7 +113,9 @@ class DigitalUnit(wiring.Component):
 
     def _connect_host(self, m: Module) -> None:
         host, sequencer = self.host, self.sequencer
-        m.submodules.watchdog = watchdog = Watchdog(self.config.pulse.timeout_cycles)
+        m.submodules.watchdog = self.watchdog = watchdog = Watchdog(
+            self.config.pulse.timeout_cycles
+        )
         for name in self.host_ports:
             connect(m, getattr(host, name), flipped(getattr(self, name)))
         # What the host sets is looked at between images only.
@@ -314,7 +316,12 @@ class DigitalUnit(wiring.Component):
         connect(m, sequencer.update_command, outer_product.i_command)
         connect(m, outer_product.o, chi_memory.i)
         connect(m, chi_memory.o, self.pulse_scheduler.i_words)
-        connect(m, self.pulse_scheduler.program, flipped(self.program))
+        program = self.pulse_scheduler.program
+        m.d.comb += [
+            self.program.request.eq(program.request),
+            self.program.pulse.eq(program.pulse),
+            program.busy.eq(self.watchdog.hold),
+        ]
         for layer, code_buffer in enumerate(self.code_buffers):
             m.d.comb += [
                 code_buffer.address.eq(outer_product.code_address),

@@ -1,4 +1,4 @@
-"""Watchdog: tells the host that the arrays hold programming off for too long."""
+"""Watchdog: an array that holds programming off for too long is waited for no longer."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -8,12 +8,14 @@ __all__ = ["Watchdog"]
 
 
 class Watchdog(wiring.Component):
-    """Counts the cycles in a row in which ``busy`` is high; every ``limit`` of them is a time-out.
+    """Passes the ``busy`` of the arrays on, for at most ``limit`` cycles in a row.
 
-    Nothing is ended by it: no pulse is lost, and the unit goes on when the array does. Products
-    have a fixed time and cannot be late.
+    Then the wait is over: the host is told, ``hold`` stays low until ``busy`` has been low, and the
+    unit goes on with the next pulse, which a broken array may lose. Products have a fixed time and
+    cannot be late.
 
-    **Timing**: ``timeout`` is high for one cycle, in the ``limit``-th cycle of ``busy``.
+    **Timing**: ``hold`` follows ``busy`` in the same cycle; ``timeout`` is high for one cycle, the
+    ``limit``-th of ``hold``.
 
     Parameters
     ----------
@@ -23,6 +25,7 @@ class Watchdog(wiring.Component):
     Members
     -------
     busy : ``In(1)``
+    hold : ``Out(1)``
     timeout : ``Out(1)``
 
     Raises
@@ -35,14 +38,19 @@ class Watchdog(wiring.Component):
         if limit < 2:
             raise ValueError(f"limit must be at least 2, not {limit}.")
         self.limit = limit
-        super().__init__({"busy": In(1), "timeout": Out(1)})
+        super().__init__({"busy": In(1), "hold": Out(1), "timeout": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cycles = Signal(range(self.limit))
-        m.d.comb += self.timeout.eq(self.busy & (cycles == self.limit - 1))
-        with m.If(~self.busy | self.timeout):
-            m.d.sync += cycles.eq(0)
-        with m.Else():
+        cycles, over = Signal(range(self.limit)), Signal()
+        m.d.comb += [
+            self.hold.eq(self.busy & ~over),
+            self.timeout.eq(self.hold & (cycles == self.limit - 1)),
+        ]
+        with m.If(~self.busy):
+            m.d.sync += [cycles.eq(0), over.eq(0)]
+        with m.Elif(self.timeout):
+            m.d.sync += over.eq(1)
+        with m.Elif(self.hold):
             m.d.sync += cycles.eq(cycles + 1)
         return m

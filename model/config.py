@@ -318,7 +318,8 @@ class PulseConfig:
     update stalls. The words of all other layers fit besides (``Config.pulse_queue_depth``)."""
 
     timeout_cycles: int = 65536
-    """Cycles for which the arrays may hold a pulse off before the host is told. Assumed."""
+    """Cycles for which the arrays may hold a pulse off; then the host is told and the pulse begins.
+    Assumed."""
 
     def __post_init__(self) -> None:
         require_range("pulse", "set_cycles", self.set_cycles, 1, 65535)

@@ -160,7 +160,9 @@ class LearningUnit(wiring.Component):
 
     def _connect_host(self, m: Module) -> None:
         host, sequencer = self.host, self.sequencer
-        m.submodules.watchdog = watchdog = Watchdog(self.config.pulse.timeout_cycles)
+        m.submodules.watchdog = self.watchdog = watchdog = Watchdog(
+            self.config.pulse.timeout_cycles
+        )
         for name in self.host_ports:
             connect(m, getattr(host, name), flipped(getattr(self, name)))
         # The label of the current image; the next one may be loaded meanwhile.
@@ -343,8 +345,10 @@ class LearningUnit(wiring.Component):
         gradients, gates = self.gradient_memory, self.gate_memory
         connect(m, controller.o, gates.i)
         connect(m, gates.o, scheduler.i)
-        connect(m, scheduler.program, flipped(self.program))
         m.d.comb += [
+            self.program.request.eq(scheduler.program.request),
+            self.program.pulse.eq(scheduler.program.pulse),
+            scheduler.program.busy.eq(self.watchdog.hold),
             controller.start.eq(sequencer.write),
             controller.row_done.eq(scheduler.row_done),
             sequencer.write_done.eq(controller.done),

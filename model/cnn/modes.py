@@ -17,6 +17,10 @@ class Mode(enum.StrEnum):
     BEST = "best"
 
 
+PAPER_EPOCHS = 3
+"""Epochs of FP32 training, not published: the two stages in software, FP32 and 15 levels, then end
+nearest to the published ones (docs/cnn/training.md)."""
+
 PAPER_ITERATIONS = 550
 """Batches of hybrid training with one convolver: one epoch of 55,000 images."""
 
@@ -27,8 +31,7 @@ PAPER_ROUNDS = 100
 def in_mode(config: CnnConfig, mode: Mode) -> CnnConfig:
     """The configuration in a mode; ``best`` is the configuration itself.
 
-    ``paper``: plain training of a few epochs, which ends at about the paper's accuracy; a layer's
-    largest weight is its largest level; requantisation from the clips alone; 550 batches of hybrid
+    ``paper``: plain training that ends at about the paper's accuracy in software; a layer's largest weight is its largest level; requantisation from the clips alone; 550 batches of hybrid
     training, or 100 rounds with several replicas. The learning rates are not published. The name
     says so.
     """
@@ -46,7 +49,7 @@ def in_mode(config: CnnConfig, mode: Mode) -> CnnConfig:
         ),
         training=replace(
             config.training,
-            epochs=min(config.training.epochs, 5),
+            epochs=min(config.training.epochs, PAPER_EPOCHS),
             rate=0.004,
             weight_noise=0.0,
             hybrid_iterations=PAPER_ITERATIONS if n == 1 else PAPER_ROUNDS * n,

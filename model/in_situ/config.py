@@ -266,7 +266,8 @@ class PulseConfig:
     """Idle cycles after every pulse, for the lines to settle. Assumed."""
 
     timeout_cycles: int = 65536
-    """Cycles for which the array may hold a pulse off before the host is told. Assumed."""
+    """Cycles for which the array may hold a pulse off; then the host is told and the pulse begins.
+    Assumed."""
 
     def __post_init__(self) -> None:
         require_range("pulse", "set_cycles", self.set_cycles, 1, 65535)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Assert, Assume, Cover, Signal
+from amaranth.hdl import Assert, Assume, Cover, Fragment, Signal
 
 from formal import prove
 from formal.mutation import Fault
+from formal.platform import FormalPlatform
 from formal.proof import Proof, ProofError, Task
 from formal.prove import PROOFS
 from hw.watchdog import Watchdog
@@ -23,6 +24,12 @@ def test_proved(name, task, tmp_path):
     (proof,) = (proof for proof in PROOFS if proof.name == name)
     if task in proof.tasks:
         assert proof.run(task, tmp_path) > 0
+
+
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.name)
+def test_harness_and_fault_fit_the_block(proof):
+    """What a harness looks at and a fault replaces is there, also where solvers take minutes."""
+    assert Fragment.get(proof.top(Task.FAULT), FormalPlatform())
 
 
 def test_page():

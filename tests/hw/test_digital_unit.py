@@ -7,14 +7,14 @@ vary, and the host stalls.
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import Fragment
+from amaranth.hdl import Const, Fragment
 
 from hw.digital_unit import DigitalUnit
 from model.activity import Activity
 from model.config import Config
 from model.configurations import tiny_mca
 from model.unit import settings
-from tests.hw.frame_sim import random_batch
+from tests.hw.frame_sim import BrokenContract, Hang, random_batch
 from tests.hw.unit_configs import UNITS, busy, overlapped
 from tests.hw.unit_sim import Run, run_unit
 
@@ -137,6 +137,26 @@ def test_malformed_frame_changes_nothing(config: Config) -> None:
     plain, run = run_unit(config, batch), run_unit(config, replace(batch, short_frames=True))
     assert run.cycles == plain.cycles
     assert bool(run.overlapped_images) == config.update.overlap
+
+
+def test_arrays_that_never_answer() -> None:
+    """They are waited for once and the host is told; pulses go on as if they had answered. Without
+    an end to the wait the unit would hang."""
+
+    def deaf(config: Config) -> DigitalUnit:
+        unit = DigitalUnit(config)
+        unit.program.busy = Const(1)
+        return unit
+
+    def config(timeout_cycles: int) -> Config:
+        return replace(busy, pulse=replace(busy.pulse, timeout_cycles=timeout_cycles))
+
+    batch = random_batch(busy, 3, seed=5)
+    # All else is equal to the model when the error register is read.
+    with pytest.raises(BrokenContract, match=r"The error register reads 0x8\."):
+        run_unit(config(16), batch, unit=deaf)
+    with pytest.raises(Hang):
+        run_unit(config(100_000), batch, unit=deaf)
 
 
 def test_host_reads_chi() -> None:

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Watchdog: a strobe in every limit-th busy cycle in a row, none before."""
+"""Watchdog: passes a wait on for limit cycles, then ends it with a strobe."""
 
 import pytest
 
@@ -17,14 +17,17 @@ def test_timeout(limit: int) -> None:
             ctx.set(dut.busy, busy)
             await ctx.tick()
 
-    run, expected = 0, []
+    waited, held, ended = 0, [], []
     for cycle, busy in enumerate(pattern):
-        run = run + 1 if busy else 0
-        if run == limit:
-            expected.append(cycle)
-            run = 0
-    assert simulate(dut, drive, watch=["timeout"]).cycles("timeout") == expected
-    assert len(expected) == 3
+        waited = waited + 1 if busy else 0
+        if 0 < waited <= limit:
+            held.append(cycle)
+        if waited == limit:
+            ended.append(cycle)
+    trace = simulate(dut, drive, watch=["hold", "timeout"])
+    assert trace.cycles("hold") == held
+    assert trace.cycles("timeout") == ended
+    assert len(ended) == 2
 
 
 def test_init_wrong_limit() -> None:
