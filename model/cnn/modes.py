@@ -32,8 +32,9 @@ def in_mode(config: CnnConfig, mode: Mode) -> CnnConfig:
     """The configuration in a mode; ``best`` is the configuration itself.
 
     ``paper``: plain training that ends at about the paper's accuracy in software; a layer's largest
-    weight is its largest level; requantisation from the clips alone; 550 batches of hybrid training,
-    or 100 rounds with several replicas. The learning rates are not published. The name says so.
+    weight is its largest level; requantisation from the clips alone; 550 batches of hybrid
+    training, or 100 rounds with several replicas. The learning rates are not published. The name
+    says so.
     """
     if mode is Mode.BEST:
         return config
