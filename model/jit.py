@@ -61,6 +61,8 @@ def njit(function: F) -> F:
     # Nothing here calls through C: without that wrapper a tenth of the compilation is saved.
     options: dict[str, Any] = {"cache": True, "no_cfunc_wrapper": True}
     compiled: Any = numba.njit(**options)(function)
+    if compiled is function:  # NUMBA_DISABLE_JIT
+        return function
     resolve = compiled.get_call_template
 
     def resolve_types(arguments: Iterable[Any], keywords: Mapping[str, Any]) -> Any:

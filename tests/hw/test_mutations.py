@@ -11,16 +11,20 @@ with zeros by the host.
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cocotb_tests.checker import Mismatch
 from formal.mutation import Fault, faulty_component, gateware_modules
+from model.config import ChiProtection
 from model.unit import settings
 from tests.hw.frame_sim import BrokenContract, Hang, random_batch
 from tests.hw.unit_configs import busy, overlapped
 from tests.hw.unit_sim import Run, run_unit
+
+protected = replace(busy, update=replace(busy.update, chi_protection=ChiProtection.SECDED))
 
 BATCHES = (
     random_batch(busy, 8, seed=3),
@@ -500,6 +504,18 @@ OVERLAP_FAULTS = (
 """Faults that show only where an update goes on beside the next image."""
 
 
+PROTECTED_FAULTS = (
+    Fault(
+        "codeword of another word",
+        "chi_protection",
+        "data = self.chi.as_unsigned()",
+        "data = self.chi.as_unsigned() ^ 1",
+        r"chi memory",
+    ),
+)
+"""Faults that show only where chi has check bits."""
+
+
 def faulty_unit(module: str, right: str, wrong: str) -> Any:
     """The class ``DigitalUnit`` of a gateware in which ``right`` reads ``wrong``."""
     return faulty_component(
@@ -518,18 +534,27 @@ def run_overlapped(unit: Any) -> Run:
     return run_unit(overlapped, *OVERLAP_BATCHES, max_cycles=1_000, unit=unit)
 
 
+def run_protected(unit: Any) -> Run:
+    return run_unit(protected, *BATCHES, max_cycles=1_000, unit=unit)
+
+
 def test_without_fault() -> None:
     """The same harness with a change of no consequence."""
     unit = faulty_unit("threshold", "m = Module()", "m = Module()  # unchanged")
     assert run(unit).checker.images == 10
     assert run_overlapped(unit).checker.images == 21
+    assert run_protected(unit).checker.images == 10
 
 
 @pytest.mark.parametrize(
     ("fault", "run"),
     [
         pytest.param(fault, run, id=fault.name)
-        for faults, run in ((FAULTS, run), (OVERLAP_FAULTS, run_overlapped))
+        for faults, run in (
+            (FAULTS, run),
+            (OVERLAP_FAULTS, run_overlapped),
+            (PROTECTED_FAULTS, run_protected),
+        )
         for fault in faults
     ],
 )
@@ -542,4 +567,5 @@ def test_fault_is_caught(fault: Fault, run: Callable[[Any], Run]) -> None:
 
 def test_faults_in_every_block() -> None:
     """All modules with gateware, and those whose functions build some."""
-    assert {fault.module for fault in FAULTS} >= gateware_modules("hw")
+    faults = (*FAULTS, *PROTECTED_FAULTS)
+    assert {fault.module for fault in faults} >= gateware_modules("hw")

@@ -326,7 +326,7 @@ class _UnitSim(FrameSim):
     def _end_image(
         self, seen: Observation, records: list[list[int]], chi: list[tuple[int, int]]
     ) -> None:
-        unit, unpack, config = self.unit, self.unpack, self.config
+        unit, unpack = self.unit, self.unpack
         widths = [
             len(Value.cast(port.payload))
             for port in (
@@ -343,7 +343,7 @@ class _UnitSim(FrameSim):
         seen.drives, seen.codes = unpack.drives(scaled), unpack.codes(scaled)
         seen.updates = unpack.updates(updates)
         seen.chi_addresses = np.array([address for address, _ in chi], np.int64)
-        bits = config.update.chi_bits * config.update.lanes
+        bits = len(Value.cast(unit.chi_memory.rows.data[0]))
         seen.chi_words = unpack.chi_rows(records_of((row for _, row in chi), bits))
         self.check_next(seen)
         self.result.cycles.append(list(seen.cycles))

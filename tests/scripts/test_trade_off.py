@@ -13,7 +13,7 @@ def test_variants_turn_one_lever_each():
     variants = trade_off.variants(mca_mlp)
     assert variants["as_configured"] == mca_mlp
     changed = [variant for name, variant in variants.items() if name != "as_configured"]
-    assert len(set(changed)) == len(changed) == 10
+    assert len(set(changed)) == len(changed) == 11
     assert all(replace(variant, update=mca_mlp.update) == mca_mlp for variant in changed)
     assert all(variant != mca_mlp for variant in changed)
 
