@@ -86,7 +86,7 @@ FAULTS = (
     Fault(
         "time-out while nothing is late",
         "watchdog",
-        "self.busy & (cycles == self.limit - 1)",
+        "self.hold & (cycles == self.limit - 1)",
         "~self.busy",
         r"error register",
     ),
