@@ -168,7 +168,7 @@ def check_gates(config: Config) -> tuple[float, float]:
     """An encoder and a decoder of the chi memory, in bits of an adder; 0 and 0 without check bits.
 
     Their gates of two inputs (:class:`model.chi_protection.Code`), five of which make a bit of an
-    adder.
+    adder: two XOR, two AND, one OR.
     """
     code = code_of(config)
     return (0.0, 0.0) if code is None else (code.encoder_gates / 5, code.decoder_gates / 5)

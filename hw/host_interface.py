@@ -15,7 +15,8 @@ from hw.register_file import RegisterFile
 from hw.registers import ADDRESS_BITS, Register, register_table
 from hw.result_buffer import ResultBuffer
 from model.activity import Activity
-from model.config import ChiProtection, Config, ScalePolicy, SkipPolicy
+from model.chi_protection import code_of
+from model.config import Config, ScalePolicy, SkipPolicy
 from model.frames import UnitSizes
 
 __all__ = ["ChiWindow", "HostInterface", "UnitInterface", "host_ports"]
@@ -266,7 +267,7 @@ class HostInterface(UnitInterface):
 
     def __init__(self, config: Config) -> None:
         lanes = config.update.lanes
-        self.is_protected = config.update.chi_protection is not ChiProtection.NONE
+        self.is_protected = code_of(config) is not None
         codes = stream.Signature(activation_word_layout(config), always_ready=True)
         super().__init__(
             config,

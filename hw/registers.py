@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from model.activity import ACTIVITY_DOC
-from model.config import ChiProtection, Config, ScalePolicy, SkipPolicy
+from model.chi_protection import code_of
+from model.config import Config, ScalePolicy, SkipPolicy
 from model.frames import FrameError
 
 __all__ = [
@@ -195,10 +196,6 @@ _CHI_LOST = (
 )
 
 
-def _is_protected(config: Config) -> bool:
-    return config.update.chi_protection is not ChiProtection.NONE
-
-
 def _constants(config: Config) -> list[Register]:
     network = config.network
     geometry = (
@@ -322,7 +319,7 @@ def _controls(config: Config) -> list[Register]:
             offset=0x58,
             access=Access.W1C,
             meaning="Sticky errors; a malformed frame is dropped whole.",
-            fields=ERROR_FIELDS + (_CHI_LOST if _is_protected(config) else ()),
+            fields=ERROR_FIELDS + (_CHI_LOST if code_of(config) else ()),
         ),
         Register(
             name="CHI_ADDRESS",
@@ -368,7 +365,7 @@ def _counter(name: str, offset: int, meaning: str) -> Register:
 
 def _chi_counters(config: Config) -> list[Register]:
     """What the chi memory reports, if it has check bits."""
-    if not _is_protected(config):
+    if code_of(config) is None:
         return []
     return [
         _counter("CHI_CORRECTED", 0x200, "words of chi that an update found wrong, corrected"),

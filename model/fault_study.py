@@ -10,11 +10,11 @@ from model.chi_protection import Code, Outcome, code_of
 from model.config import Config
 from model.crossbar import CrossbarState
 from model.datasets import Dataset
-from model.faults import Fault, flip_bits, stuck_bits
+from model.faults import Fault, break_converters, cut_columns, flip_bits
 from model.inference import break_devices
 from model.jit import njit
-from model.training import Training, classify_images
-from model.unit import Settings, UnitState, new_unit, train_image
+from model.training import Training, classify_images, train_images
+from model.unit import Settings, UnitState, new_unit
 
 __all__ = ["ChiFlips", "FaultyTraining", "accuracy_after", "accuracy_trained", "inject"]
 
@@ -36,8 +36,8 @@ def _train_noting(
     """
     correct = 0
     for k in range(len(order)):
-        image, label = images[order[k]], labels[order[k]]
-        correct += train_image(unit, arrays, run, image, label, follows or k + 1 < len(order))
+        more = follows or k + 1 < len(order)
+        correct += train_images(unit, arrays, run, images, labels, order[k : k + 1], more)
         for entry in range(unit.trace.sizes[0]):
             layer, col, word = unit.trace.words[entry]
             touched[layer][col, word] = True
@@ -160,18 +160,10 @@ def inject(training: FaultyTraining, fault: Fault, rate: float, rng: np.random.G
         if fault is Fault.STUCK:
             break_devices(crossbar, rate, rng)
         elif fault is Fault.ADC_BITS:
-            for masks in (faults.forward, faults.backward):
-                masks[...] = stuck_bits(
-                    masks.shape[1:],
-                    config.converter.adc_bits,
-                    rate,
-                    rng,
-                    shared=config.array.columns_per_adc,
-                )
+            shared = config.array.columns_per_adc
+            break_converters(faults, config.converter.adc_bits, rate, rng, shared=shared)
         elif fault is Fault.DEAD_COLUMNS:
-            dead = rng.random(len(faults.columns)) < rate
-            faults.columns[dead] = False
-            faults.forward[:, :, dead] = 0
+            cut_columns(faults, rate, rng)
         elif fault is Fault.REFERENCES:
             faults.spread[0] = rate
     if fault is Fault.TABLES:

@@ -16,6 +16,8 @@ from model.jit import njit
 __all__ = [
     "ConverterFaults",
     "Fault",
+    "break_converters",
+    "cut_columns",
     "flip_bits",
     "force",
     "no_faults",
@@ -114,6 +116,22 @@ def stuck_bits(
     ones = np.where(broken & (value == 1), mask, 0)
     each = np.repeat(np.stack((keep, ones)), shared, axis=-1)[..., :lines]
     return np.ascontiguousarray(each.astype(np.int16))
+
+
+def break_converters(
+    faults: ConverterFaults, bits: int, rate: float, rng: np.random.Generator, *, shared: int = 1
+) -> None:
+    """Gives a part ``rate`` of an array's converters, of both directions, one stuck bit; see
+    :func:`stuck_bits`."""
+    for masks in (faults.forward, faults.backward):
+        masks[...] = stuck_bits(masks.shape[1:], bits, rate, rng, shared=shared)
+
+
+def cut_columns(faults: ConverterFaults, rate: float, rng: np.random.Generator) -> None:
+    """Cuts off a part ``rate`` of an array's columns: code 0 forward, nothing when driven."""
+    dead = rng.random(len(faults.columns)) < rate
+    faults.columns[dead] = False
+    faults.forward[:, :, dead] = 0
 
 
 def flip_bits(

@@ -53,6 +53,7 @@ __all__ = [
     "RequestError",
     "Result",
     "SeedOption",
+    "between_marks",
     "json_text",
     "load_config",
     "load_mca_config",
@@ -362,6 +363,21 @@ def write(path: Path, content: str | bytes) -> Path:
         data = content.encode() if isinstance(content, str) else content
         (stage / path.name).write_bytes(data)
     return path
+
+
+def between_marks(text: str, begin: str, end: str, made: str) -> str:
+    """A page with what stands between two marks made anew.
+
+    Raises
+    ------
+    FailureError
+        If a mark is missing.
+    """
+    before, first, rest = text.partition(begin)
+    _, second, after = rest.partition(end)
+    if not first or not second:
+        raise FailureError(f"The page must hold the marks {begin} and {end}.")
+    return f"{before}{begin}\n{made}\n{end}{after}"
 
 
 def load_config(source: str, allow_code: bool | None = None) -> "System":

@@ -3,10 +3,9 @@
     .venv/bin/python -m scripts.faults mca_mlp --fault adc_bits --rates 0,0.01,0.1
 
 Kinds of faults are those of :mod:`model.faults`. Each is there from the start of training
-(``trained``), or comes after a training without it (``after``). Every finished run is a file in
-DIR/<configuration>_faults/, and none is repeated: a stopped study goes on by the same command.
-Writes faults.json, table.md and a figure of each fault there, of all runs of that folder with the
-same settings.
+(``trained``), or comes after a training without it (``after``). Every finished run is a file in a
+folder of its settings in DIR/<configuration>_faults/, and none is repeated: a stopped study goes on
+by the same command. Writes faults.json, table.md and faults.svg of all runs with the same settings.
 """
 
 import argparse
@@ -61,7 +60,9 @@ class Run:
     @property
     def curve(self) -> str:
         """What the runs of one curve share."""
-        return f"{self.protection} check bits" if self.protection else self.when
+        if self.protection == ChiProtection.NONE:
+            return "no check bits"
+        return self.protection or self.when
 
     @property
     def stem(self) -> str:
@@ -269,7 +270,8 @@ def main(arguments: list[str]) -> None:
             raise cli.RequestError(f"--{name} is of {', '.join(known)}.")
     runs = _runs(config, options)
     identity = _identity(config, dataset, options.length)
-    folder = options.out / f"{config.name}_faults" / identity[:12]
+    study = options.out / f"{config.name}_faults"
+    folder = study / identity[:12]
     for run in runs:
         path = folder / f"{run.stem}.json"
         if path.exists():
@@ -291,12 +293,12 @@ def main(arguments: list[str]) -> None:
         "length": options.length,
         "points": points,
     }
-    cli.write(folder / "faults.json", cli.json_text(summary))
+    cli.write(study / "faults.json", cli.json_text(summary))
     text = table(points)
-    cli.write(folder / "table.md", text)
-    figure(config.name, points, folder / "faults.svg")
+    cli.write(study / "table.md", text)
+    figure(config.name, points, study / "faults.svg")
     print(text)
-    cli.say(f"wrote {folder}")
+    cli.say(f"wrote {study}")
 
 
 if __name__ == "__main__":

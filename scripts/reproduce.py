@@ -39,7 +39,7 @@ from scripts.reproduction import (
     stands,
 )
 
-__all__ = ["app", "page_table", "reproduce", "with_table"]
+__all__ = ["app", "page_table", "reproduce"]
 
 OUT = ROOT / "build" / "reproduce"
 PAGE = ROOT / "docs" / "reproduction.md"
@@ -74,7 +74,8 @@ def reproduce(
     """Make figures and numbers of README and docs/ again, and fail if one has moved."""
     known = load(manifest)
     if write:
-        cli.write(PAGE, with_table(PAGE.read_text(encoding="utf-8"), known))
+        text = PAGE.read_text(encoding="utf-8")
+        cli.write(PAGE, cli.between_marks(text, BEGIN, END, page_table(known)))
         cli.say(f"wrote {PAGE}")
         return
     names = {run.name for run in known.runs}
@@ -357,21 +358,6 @@ def page_table(manifest: Manifest) -> str:
     lines += _remarks("## Held by tests", manifest.tested)
     lines += _remarks("## Not made by a command", manifest.without)
     return "\n".join(lines).rstrip()
-
-
-def with_table(text: str, manifest: Manifest) -> str:
-    """The page with the tables between the marks made anew.
-
-    Raises
-    ------
-    FailureError
-        If a mark is missing.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise cli.FailureError(f"The page must hold the marks {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n{page_table(manifest)}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -95,11 +95,7 @@ def replace_table(text: str, build: Path) -> str:
     FailureError
         If a mark is missing.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise cli.FailureError(f"The README must hold the marks {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n{table(build)}\n{END}{after}"
+    return cli.between_marks(text, BEGIN, END, table(build))
 
 
 def main() -> None:

@@ -111,7 +111,7 @@ def main(
     data: DataOption = None,
     out: cli.OutOption = cli.OUT,
 ) -> None:
-    """Trains every variant, one after the other."""
+    """Trains every variant, one after the other; one that is finished is not trained again."""
     settings = cli.load_mca_config(config, "python -m scripts.trade_off")
     for name, variant in variants(settings).items():
         print(_train(name, variant, data, epochs, seed, out), flush=True)

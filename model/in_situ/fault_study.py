@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from model.datasets import Dataset
-from model.faults import Fault, flip_bits, stuck_bits
+from model.faults import Fault, break_converters, cut_columns, flip_bits
 from model.in_situ.config import InSituConfig
 from model.in_situ.training import Training
 from model.in_situ.unit import infer_images, new_unit
@@ -43,14 +43,9 @@ def inject(training: FaultyTraining, fault: Fault, rate: float, rng: np.random.G
         if fault is Fault.STUCK:
             array.break_devices(rate, rng)
         elif fault is Fault.ADC_BITS:
-            for masks in (faults.forward, faults.backward):
-                masks[...] = stuck_bits(
-                    masks.shape[1:], training.config.converter.adc_bits, rate, rng
-                )
+            break_converters(faults, training.config.converter.adc_bits, rate, rng)
         elif fault is Fault.DEAD_COLUMNS:
-            dead = rng.random(len(faults.columns)) < rate
-            faults.columns[dead] = False
-            faults.forward[:, :, dead] = 0
+            cut_columns(faults, rate, rng)
         elif fault is Fault.REFERENCES:
             faults.spread[0] = rate
     if fault is Fault.TABLES:

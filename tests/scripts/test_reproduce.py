@@ -48,7 +48,9 @@ def test_quick_form_is_quick():
 
 def test_table_in_docs_is_current():
     text = reproduce.PAGE.read_text(encoding="utf-8")
-    assert text == reproduce.with_table(text, MANIFEST), "run python -m scripts.reproduce --write"
+    made = reproduce.page_table(MANIFEST)
+    new = cli.between_marks(text, reproduce.BEGIN, reproduce.END, made)
+    assert text == new, "run python -m scripts.reproduce --write"
 
 
 def test_figures_are_claimed():
@@ -329,4 +331,4 @@ def test_only_and_full(project, capsys):
 
 def test_page_needs_marks():
     with pytest.raises(cli.FailureError, match="must hold the marks"):
-        reproduce.with_table("no marks", MANIFEST)
+        cli.between_marks("no marks", "<a>", "<b>", "")

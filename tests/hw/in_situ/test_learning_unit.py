@@ -4,6 +4,8 @@ The emitted Verilog is held against the same checker in ``cocotb_tests/in_situ``
 and the host stalls.
 """
 
+from dataclasses import replace
+
 import pytest
 from amaranth.hdl import Fragment
 
@@ -13,7 +15,7 @@ from model.configurations import tiny_in_situ
 from model.in_situ.activity import Activity
 from model.in_situ.config import InSituConfig
 from model.in_situ.unit import COUNT, RATE
-from tests.hw.frame_sim import random_batch
+from tests.hw.frame_sim import BrokenContract, Hang, random_batch
 from tests.hw.in_situ.learning_configs import UNITS, eager
 from tests.hw.in_situ.learning_sim import run_learning
 
@@ -53,6 +55,20 @@ def test_arrays_hold_pulses_off() -> None:
     """Later, but the same pulses with the same widths and gaps."""
     checker = run_learning(eager, random_batch(eager, 8, seed=6), busy="1111100110")
     assert count(checker, Activity.RESET_PULSES) > 0
+
+
+def test_arrays_that_never_answer() -> None:
+    """They are waited for once and the host is told; without an end to the wait, a hang."""
+
+    def config(timeout_cycles: int) -> InSituConfig:
+        return replace(eager, pulse=replace(eager.pulse, timeout_cycles=timeout_cycles))
+
+    batch = random_batch(eager, 4, seed=6)
+    # Values and pulses are equal to the model's when the error register is read.
+    with pytest.raises(BrokenContract, match=r"The error register reads 0x8\."):
+        run_learning(config(16), batch, busy="1")
+    with pytest.raises(Hang):
+        run_learning(config(1_000_000), batch, busy="1")
 
 
 def test_inference_between_batches() -> None:
