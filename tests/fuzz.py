@@ -148,7 +148,7 @@ def parse_table(text):
 @functools.cache
 def saved_run():
     """A training run at its beginning, so that nothing is compiled, and its checkpoint's bytes."""
-    training = Training(tiny_mca, datasets.load("mnist-sample"), seed=1, epochs=1)
+    training = Training(tiny_mca, datasets.load("mnist-sample"), seed=1)
     with tempfile.TemporaryDirectory() as folder:
         training.save(Path(folder) / "run.npz")
         return training, (Path(folder) / "run.npz").read_bytes()
