@@ -21,7 +21,7 @@ import numba
 import numba.core.config
 import platformdirs
 
-__all__ = ["compiled_mark", "njit"]
+__all__ = ["compiled_mark", "njit", "njit_inner"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,11 +55,24 @@ def _cache_folder(package: Path) -> Path | None:
 def njit(function: F) -> F:
     """Compiles ``function`` with numba on first call, once for each combination of argument types;
     the result behaves as the function itself."""
+    return _compiled(function)
+
+
+def njit_inner(function: F) -> F:
+    """As :func:`njit`, for a function that compiled functions alone call.
+
+    The wrapper that takes Python's arguments apart is left out: of the compilation of a training
+    step, whose functions take the whole unit, a fifth.
+    """
+    return _compiled(function, no_cpython_wrapper=True)
+
+
+def _compiled(function: F, **more_options: Any) -> F:
     folder = _cache_folder(Path(inspect.getfile(function)).parent)
     if folder is not None:  # else numba looks for a place of its own
         setattr(numba.core.config, "CACHE_DIR", str(folder))  # noqa: B010 (untyped module)
     # Nothing here calls through C: without that wrapper a tenth of the compilation is saved.
-    options: dict[str, Any] = {"cache": True, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {"cache": True, "no_cfunc_wrapper": True, **more_options}
     compiled: Any = numba.njit(**options)(function)
     if compiled is function:  # NUMBA_DISABLE_JIT
         return function

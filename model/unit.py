@@ -34,7 +34,7 @@ from model.cycles import (
 )
 from model.devices import RESET, SET
 from model.error_unit import hidden_error, output_error
-from model.jit import njit
+from model.jit import njit, njit_inner
 from model.outer_product import nonzero_words, update_shift, word_products
 from model.pulse_scheduler import MINUS, PLUS, PULSES_PER_LANE, expand
 from model.quantiser import (
@@ -298,7 +298,7 @@ _LEFT_PULSE_WORDS = 4  # those that make pulses
 _LEFT_END = 5  # the chi memory is idle from here if there is no command
 
 
-@njit
+@njit_inner
 def _load(unit: UnitState, image: npt.NDArray[np.uint8]) -> None:
     """The image becomes the first layer's activations."""
     inputs = unit.trace.activations[0]
@@ -308,7 +308,7 @@ def _load(unit: UnitState, image: npt.NDArray[np.uint8]) -> None:
     unit.trace.sizes[:] = 0
 
 
-@njit
+@njit_inner
 def _forward_layer(
     unit: UnitState, arrays: tuple[CrossbarState, ...], layer: int, time_s: float
 ) -> None:
@@ -330,7 +330,7 @@ def _forward_layer(
     counters[_ACTIVATIONS] += codes.size
 
 
-@njit
+@njit_inner
 def _scale_errors(unit: UnitState, run: Settings, layer: int, base_exponent: int) -> int:
     """Both codings of a layer's exact errors; returns their maximum magnitude.
 
@@ -366,7 +366,7 @@ def _scale_errors(unit: UnitState, run: Settings, layer: int, base_exponent: int
     return maximum
 
 
-@njit
+@njit_inner
 def _backward_layer(
     unit: UnitState, arrays: tuple[CrossbarState, ...], layer: int, time_s: float
 ) -> None:
@@ -389,7 +389,7 @@ def _backward_layer(
     counters[_CONVERSIONS] += tile_codes.size
 
 
-@njit
+@njit_inner
 def _update_layer(unit: UnitState, run: Settings, layer: int, scratch: Scratch) -> tuple[int, int]:
     """The zero-skipped outer product of one layer into chi; pulse counts are noted, not issued.
 
@@ -428,7 +428,7 @@ def _update_layer(unit: UnitState, run: Settings, layer: int, scratch: Scratch) 
     return n_words, n_pulse_words
 
 
-@njit
+@njit_inner
 def _refresh_row(
     unit: UnitState, arrays: tuple[CrossbarState, ...], layer: int, row: int, time_s: float
 ) -> int:
@@ -468,7 +468,7 @@ def _refresh_row(
     return refresh_row_cycles(unit.timing, layer, pairs, set_pulses)
 
 
-@njit
+@njit_inner
 def _refresh(unit: UnitState, arrays: tuple[CrossbarState, ...], first: bool, time_s: float) -> int:
     """Refresh of the first array or of all others, if due; returns the cycles it takes."""
     layer, row = unit.refresh[0], unit.refresh[1]
@@ -490,7 +490,7 @@ def _refresh(unit: UnitState, arrays: tuple[CrossbarState, ...], first: bool, ti
     return cycles
 
 
-@njit
+@njit_inner
 def _issue_pulses(
     unit: UnitState,
     arrays: tuple[CrossbarState, ...],
@@ -514,7 +514,7 @@ def _issue_pulses(
             unit.counters[_SETS] += n_pulses
 
 
-@njit
+@njit_inner
 def _carry_update(
     unit: UnitState,
     cycles: int,
@@ -534,7 +534,7 @@ def _carry_update(
     postpone(unit.update_timing, cycles)
 
 
-@njit
+@njit_inner
 def _end_update(
     unit: UnitState, arrays: tuple[CrossbarState, ...], window: int, time_s: float
 ) -> int:
@@ -558,7 +558,7 @@ def _end_update(
     return max(update_end, drain(unit.update_timing))
 
 
-@njit
+@njit_inner
 def _finish(unit: UnitState) -> None:
     """Counts the image and lets device time pass."""
     counters, cycles = unit.counters, unit.trace.cycles
