@@ -267,7 +267,8 @@ def show(
         "identity": {"data": dataset.name},
         "waves": request.waves,
     }
-    with progress(settings.name, request.images) as on_progress:
+    folder = request.out / settings.name
+    with cli.locked(folder), progress(settings.name, request.images) as on_progress:
         found = cosimulate(
             settings,
             images,
@@ -281,7 +282,7 @@ def show(
             **(state if keeps_state else {}),
         )
     record = {**dataclasses.asdict(found), "seed": request.seed, "data": dataset.name}
-    path = cli.write(request.out / settings.name / "cosim.json", cli.json_text(record))
+    path = cli.write(folder / "cosim.json", cli.json_text(record))
     result.set({**record, "files": [path]}, describe(record, path, trained=not request.infer))
     if found.mismatch is not None:
         replay = f" Replay: {request.replay(found.mismatch['image'])}" if keeps_state else ""

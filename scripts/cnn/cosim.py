@@ -74,7 +74,8 @@ def cosim(
     dataset = adapt(config, source_set)
     order = np.arange(request.images) % len(dataset.test_labels)
     shown = Images(dataset.test_images[order], dataset.test_labels[order])
-    with progress(config.name, request.images) as on_progress:
+    folder = out / config.name
+    with cli.locked(folder), progress(config.name, request.images) as on_progress:
         found = cosimulate(
             unit,
             [shown],
@@ -90,7 +91,7 @@ def cosim(
         "data": dataset.name,
         "devices": source,
     }
-    path = cli.write(out / config.name / "cosim.json", cli.json_text(record))
+    path = cli.write(folder / "cosim.json", cli.json_text(record))
     if not request.infer and found.mismatch is None:
         again = _cosimulate_update(unit, dataset, logit_scale, shown, out)
         record["compared"] = dict(Counter(found.compared) + Counter(again.compared))

@@ -15,17 +15,16 @@ from model.checkpoint import read_checkpoint
 from scripts import cli, runs
 from scripts.mixbar import app
 
-TRAIN = [sys.executable, "-m", "scripts.mixbar", "train", "tiny_mca", "--data", "mnist-sample"]
+MIXBAR = [sys.executable, "-m", "scripts.mixbar"]
+TRAIN = [*MIXBAR, "train", "tiny_mca", "--data", "mnist-sample"]
+
+
+def call(command, **keywords):
+    return subprocess.run(command, capture_output=True, text=True, check=False, **keywords)
 
 
 def train(out, *options, **keywords):
-    return subprocess.run(
-        [*TRAIN, "--epochs", "3", "--out", str(out), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        **keywords,
-    )
+    return call([*TRAIN, "--epochs", "3", "--out", str(out), *options], **keywords)
 
 
 @pytest.mark.slow
@@ -57,9 +56,10 @@ def test_killed_at_random_moments(tmp_path):
 
 def test_two_on_one_folder(tmp_path):
     with cli.locked(tmp_path / "tiny_mca"):
-        done = train(tmp_path)
-        assert done.returncode == 1
-        assert done.stderr.splitlines()[-1].startswith("mixbar: Another process is writing to ")
+        cosim = [*MIXBAR, "cosim", "tiny_mca", "--images", "3", "--out", str(tmp_path)]
+        for done in (train(tmp_path), call(cosim)):
+            assert done.returncode == 1
+            assert done.stderr.splitlines()[-1].startswith("mixbar: Another process is writing to ")
         with (
             pytest.raises(cli.FailureError, match="Another process"),
             runs.held(tmp_path / "tiny_mca"),
