@@ -9,6 +9,7 @@ that the function may call: those of model/ itself and of the function's own sub
 does not call another). After an edit of these everything is compiled anew, once.
 """
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -68,6 +69,7 @@ def njit_inner(function: F) -> F:
 
 
 def _compiled(function: F, **more_options: Any) -> F:
+    """The function by numba, with the options of all and ``more_options``."""
     folder = _cache_folder(Path(inspect.getfile(function)).parent)
     if folder is not None:  # else numba looks for a place of its own
         setattr(numba.core.config, "CACHE_DIR", str(folder))  # noqa: B010 (untyped module)
@@ -76,6 +78,14 @@ def _compiled(function: F, **more_options: Any) -> F:
     compiled: Any = numba.njit(**options)(function)
     if compiled is function:  # NUMBA_DISABLE_JIT
         return function
+    save = compiled._cache.save_overload
+
+    def save_if_there_is_room(signature: Any, data: Any) -> None:
+        # The result is here; a full disk costs no more than compiling again next time.
+        with contextlib.suppress(OSError):
+            save(signature, data)
+
+    compiled._cache.save_overload = save_if_there_is_room
     resolve = compiled.get_call_template
 
     def resolve_types(arguments: Iterable[Any], keywords: Mapping[str, Any]) -> Any:

@@ -268,21 +268,22 @@ def show(
         "waves": request.waves,
     }
     folder = request.out / settings.name
-    with cli.locked(folder), progress(settings.name, request.images) as on_progress:
-        found = cosimulate(
-            settings,
-            images,
-            labels,
-            out_dir=request.out,
-            seed=request.seed,
-            train=not request.infer,
-            warm_up=request.warm_up,
-            on_progress=on_progress,
-            on_message=cli.say,
-            **(state if keeps_state else {}),
-        )
-    record = {**dataclasses.asdict(found), "seed": request.seed, "data": dataset.name}
-    path = cli.write(folder / "cosim.json", cli.json_text(record))
+    with cli.locked(folder):
+        with progress(settings.name, request.images) as on_progress:
+            found = cosimulate(
+                settings,
+                images,
+                labels,
+                out_dir=request.out,
+                seed=request.seed,
+                train=not request.infer,
+                warm_up=request.warm_up,
+                on_progress=on_progress,
+                on_message=cli.say,
+                **(state if keeps_state else {}),
+            )
+        record = {**dataclasses.asdict(found), "seed": request.seed, "data": dataset.name}
+        path = cli.write(folder / "cosim.json", cli.json_text(record))
     result.set({**record, "files": [path]}, describe(record, path, trained=not request.infer))
     if found.mismatch is not None:
         replay = f" Replay: {request.replay(found.mismatch['image'])}" if keeps_state else ""

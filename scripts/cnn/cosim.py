@@ -70,34 +70,35 @@ def cosim(
         )
     out = request.out
     source_set = load_dataset(request.data)
-    unit, logit_scale, source = _devices(config, settings, source_set, request.seed, out)
-    dataset = adapt(config, source_set)
-    order = np.arange(request.images) % len(dataset.test_labels)
-    shown = Images(dataset.test_images[order], dataset.test_labels[order])
     folder = out / config.name
-    with cli.locked(folder), progress(config.name, request.images) as on_progress:
-        found = cosimulate(
-            unit,
-            [shown],
-            out_dir=out,
-            resume=not request.fresh,
-            identity={"data": dataset.name, "devices": _digest(unit)},
-            on_progress=on_progress,
-            on_message=cli.say,
-        )
-    record: dict[str, Any] = {
-        **found.to_json(),
-        "seed": request.seed,
-        "data": dataset.name,
-        "devices": source,
-    }
-    path = cli.write(folder / "cosim.json", cli.json_text(record))
-    if not request.infer and found.mismatch is None:
-        again = _cosimulate_update(unit, dataset, logit_scale, shown, out)
-        record["compared"] = dict(Counter(found.compared) + Counter(again.compared))
-        record["mismatches"], record["mismatch"] = again.mismatches, again.mismatch
-        record["update"] = asdict(again)
-        cli.write(path, cli.json_text(record))
+    with cli.locked(folder):
+        unit, logit_scale, source = _devices(config, settings, source_set, request.seed, out)
+        dataset = adapt(config, source_set)
+        order = np.arange(request.images) % len(dataset.test_labels)
+        shown = Images(dataset.test_images[order], dataset.test_labels[order])
+        with progress(config.name, request.images) as on_progress:
+            found = cosimulate(
+                unit,
+                [shown],
+                out_dir=out,
+                resume=not request.fresh,
+                identity={"data": dataset.name, "devices": _digest(unit)},
+                on_progress=on_progress,
+                on_message=cli.say,
+            )
+        record: dict[str, Any] = {
+            **found.to_json(),
+            "seed": request.seed,
+            "data": dataset.name,
+            "devices": source,
+        }
+        path = cli.write(folder / "cosim.json", cli.json_text(record))
+        if not request.infer and found.mismatch is None:
+            again = _cosimulate_update(unit, dataset, logit_scale, shown, out)
+            record["compared"] = dict(Counter(found.compared) + Counter(again.compared))
+            record["mismatches"], record["mismatch"] = again.mismatches, again.mismatch
+            record["update"] = asdict(again)
+            cli.write(path, cli.json_text(record))
     result.set({**record, "files": [path]}, describe(record, path, trained=False))
     if record["mismatch"] is not None:
         result.fail(record["mismatch"]["text"])

@@ -112,18 +112,20 @@ def test_disk_full_while_emitting(tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.mixbar", "emit", "tiny_mixed4", "--out", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    out.mkdir()
+    done = call(
+        [*MIXBAR, "emit", "tiny_mixed4", "--out", str(out)],
+        # Nothing is compiled yet: what is cannot be kept, and is used all the same.
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
         preexec_fn=limit,
     )
     assert done.returncode == 1
     assert (done.stdout, done.stderr.count("\n")) == ("", 1), done.stderr
     assert done.stderr.startswith("mixbar: Yosys could not write the Verilog of ")
     assert "File too large" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(out.iterdir()) == []
+    assert list(cache.rglob("*.nbi"))  # it was asked to compile
 
 
 @pytest.mark.parametrize(
