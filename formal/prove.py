@@ -19,6 +19,7 @@ from pathlib import Path
 
 from formal import (
     chi_memory,
+    chi_protection,
     code_buffer,
     input_buffer,
     outer_product,
@@ -42,6 +43,7 @@ MODULES = (
     vector_maximum,
     outer_product,
     chi_memory,
+    chi_protection,
     threshold,
     pulse_scheduler,
     result_buffer,
