@@ -206,14 +206,11 @@ class UnitProbes(FrameProbes):
         if self.code is not None:
             width = self.code.word_bits
             rows = [int.from_bytes(record.tobytes(), "little") for record in records]
-            words = [
-                [
-                    self.code.decode(row >> width * k & (1 << width) - 1)[0]
-                    for k in range(self.lanes)
-                ]
-                for row in rows
+            codewords = [
+                [row >> width * k & (1 << width) - 1 for k in range(self.lanes)] for row in rows
             ]
-            return np.array(words, np.int32).reshape(-1, self.lanes)
+            chi = self.code.decode(np.array(codewords, np.int64).reshape(-1, self.lanes)).chi
+            return chi.astype(np.int32)
         if self.config.update.chi_bits == 32:
             return np.ascontiguousarray(records).view(np.int32)
         return self.vectors(records, self.config.update.chi_bits, signed=True)
@@ -226,10 +223,10 @@ class UnitProbes(FrameProbes):
             return np.array(
                 [
                     _to_words(
-                        sum(self.code.encode(int(chi)) << width * k for k, chi in enumerate(row)),
+                        sum(codeword << width * k for k, codeword in enumerate(row)),
                         -(-width * self.lanes // 32),
                     )
-                    for row in rows
+                    for row in self.code.encode(rows).tolist()
                 ],
                 dtype=np.uint32,
             )

@@ -33,7 +33,7 @@ class Encoder(wiring.Component):
 
 
 class Decoder(wiring.Component):
-    """``chi, outcome = code.decode(codeword)``, see :class:`model.chi_protection.Code`.
+    """``chi, corrected, lost = code.decode(codeword)``, see :class:`model.chi_protection.Code`.
 
     Timing: combinational.
 

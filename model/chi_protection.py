@@ -16,25 +16,28 @@ Source: M. Y. Hsiao, A class of optimal minimum odd-weight-column SEC-DED codes,
 14, 395 (1970).
 """
 
-import enum
 import functools
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from model.config import ChiProtection, Config
 
-__all__ = ["Code", "Outcome", "code_of"]
+__all__ = ["Code", "Decoded", "code_of"]
 
 
-class Outcome(enum.Enum):
-    """What a codeword was found to be."""
+class Decoded(NamedTuple):
+    """What codewords were found to be, element by element."""
 
-    #: One of the code.
-    GOOD = "good"
-    #: One bit was flipped, and is not any more.
-    CORRECTED = "corrected"
-    #: Wrong, and taken as zero.
-    LOST = "lost"
+    #: int64: the words, one flipped bit corrected; 0 if lost.
+    chi: NDArray[np.int64]
+    #: bool: one bit was flipped, and is not any more.
+    corrected: NDArray[np.bool_]
+    #: bool: wrong, and taken as zero.
+    lost: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,25 +96,35 @@ class Code:
         correction = self.word_bits * (c - 1) + n + self.word_bits if self.corrects else 0
         return syndrome + c - 1 + correction + n
 
-    def syndrome(self, codeword: int) -> int:
-        """The syndrome of a codeword, 0 if it is one of the code."""
-        return sum((codeword & row).bit_count() % 2 << k for k, row in enumerate(self.rows))
+    @functools.cached_property
+    def _flipped(self) -> NDArray[np.int64]:
+        """The bits that each syndrome corrects: one, or none."""
+        flipped = np.zeros(1 << self.check_bits, np.int64)
+        if self.corrects:
+            flipped[list(self.columns)] = 1 << np.arange(self.word_bits)
+        return flipped
 
-    def encode(self, value: int) -> int:
-        """The codeword of a signed value of ``data_bits`` bits; that of 0 is 0."""
-        data = value & (1 << self.data_bits) - 1
+    def syndrome(self, codewords: ArrayLike) -> NDArray[np.int64]:
+        """The syndromes of codewords (int64, any shape), 0 of those of the code."""
+        words = np.asarray(codewords, np.int64)
+        ones = [np.bitwise_count(words & row).astype(np.int64) for row in self.rows]
+        return np.sum([(count & 1) << k for k, count in enumerate(ones)], axis=0)
+
+    def encode(self, values: ArrayLike) -> NDArray[np.int64]:
+        """The codewords of signed values of ``data_bits`` bits (any shape); that of 0 is 0."""
+        data = np.asarray(values, np.int64) & (1 << self.data_bits) - 1
         return data | self.syndrome(data) << self.data_bits
 
-    def decode(self, codeword: int) -> tuple[int, Outcome]:
-        """The signed value of a codeword, corrected or zero, and what the codeword was."""
-        syndrome, outcome = self.syndrome(codeword), Outcome.GOOD
-        if syndrome and self.corrects and syndrome in self.columns:
-            codeword ^= 1 << self.columns.index(syndrome)
-            outcome = Outcome.CORRECTED
-        elif syndrome:
-            return 0, Outcome.LOST
-        data = codeword & (1 << self.data_bits) - 1
-        return data - (data >> self.data_bits - 1 << self.data_bits), outcome
+    def decode(self, codewords: ArrayLike) -> Decoded:
+        """What codewords (int64, any shape) hold."""
+        words = np.asarray(codewords, np.int64)
+        syndromes = self.syndrome(words)
+        flipped = self._flipped[syndromes]
+        corrected = flipped != 0
+        lost = (syndromes != 0) & ~corrected
+        data = (words ^ flipped) & (1 << self.data_bits) - 1
+        values = data - (data >> self.data_bits - 1 << self.data_bits)
+        return Decoded(np.where(lost, 0, values), corrected, lost)
 
 
 def code_of(config: Config) -> Code | None:

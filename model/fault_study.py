@@ -1,12 +1,13 @@
 """Accuracy of in-memory training with a fault that is there from the start, or comes after it."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.chi_protection import Code, Outcome, code_of
+from model.chi_protection import Code, code_of
 from model.config import Config
 from model.crossbar import CrossbarState
 from model.datasets import Dataset
@@ -82,36 +83,37 @@ class ChiFlips:
         if self.code is None:
             return
         for touched, pattern in zip(self.touched, self.pattern, strict=True):
-            words = np.flatnonzero(touched)
-            if len(words) == 0:
-                continue
-            lanes = (words[:, None] * self.lanes + np.arange(self.lanes)).reshape(-1)
-            for lane in lanes[pattern[lanes] != 0].tolist():
-                # The code is linear: what the flips alone would be found to be.
-                outcome = self.code.decode(int(pattern[lane]))[1]
-                self.corrected += outcome is Outcome.CORRECTED
-                self.lost += outcome is Outcome.LOST
-            pattern[lanes] = 0
+            words = pattern.reshape(-1, self.lanes)
+            updated = touched.reshape(-1)
+            # The code is linear: what the flips alone would be found to be.
+            found = self.code.decode(words[updated])
+            self.corrected += int(found.corrected.sum())
+            self.lost += int(found.lost.sum())
+            words[updated] = 0
             touched[:] = False
 
     def flip(self, count: int) -> None:
         """Flips ``count`` bits, any of all."""
         self.settle()
         self.flipped += count
-        for place in self.rng.integers(0, self.firsts[-1], count).tolist():
-            layer = int(np.searchsorted(self.firsts, place, side="right")) - 1
-            index, bit = place - int(self.firsts[layer]), int(self.rng.integers(self.word_bits))
-            chi, pattern = self.chi[layer], self.pattern[layer]
-            if self.code is None:
-                span = 1 << self.data_bits
-                word = (int(chi[index]) ^ 1 << bit) % span
-                chi[index] = word - span if word >= span // 2 else word
-                continue
-            if pattern[index] == 0:
-                self.truth[layer][index] = chi[index]
-            pattern[index] ^= 1 << bit
-            codeword = self.code.encode(int(self.truth[layer][index])) ^ int(pattern[index])
-            chi[index] = self.code.decode(codeword)[0]
+        places = self.rng.integers(0, self.firsts[-1], count)
+        bits = self.rng.integers(0, self.word_bits, count)
+        for layer, (first, end) in enumerate(itertools.pairwise(self.firsts)):
+            own = (places >= first) & (places < end)
+            self._flip_layer(layer, places[own] - first, bits[own])
+
+    def _flip_layer(self, layer: int, index: NDArray[np.int64], bits: NDArray[np.int64]) -> None:
+        """Flips bit ``bits[k]`` of word ``index[k]`` for every k; a word may come again."""
+        chi, pattern, truth = self.chi[layer], self.pattern[layer], self.truth[layer]
+        if self.code is None:
+            # In int32 all bits above the word's sign are as the sign is.
+            flips = np.where(bits == self.data_bits - 1, -1 << bits, 1 << bits)
+            np.bitwise_xor.at(chi, index, flips.astype(chi.dtype))
+            return
+        fresh = index[pattern[index] == 0]
+        truth[fresh] = chi[fresh]
+        np.bitwise_xor.at(pattern, index, 1 << bits)
+        chi[index] = self.code.decode(self.code.encode(truth[index]) ^ pattern[index]).chi
 
 
 class FaultyTraining(Training):

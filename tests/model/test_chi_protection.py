@@ -3,9 +3,10 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from model.chi_protection import Code, Outcome, code_of
+from model.chi_protection import Code, code_of
 from model.config import ChiProtection
 from model.configurations import mca_mlp, tiny_mca
 
@@ -25,7 +26,7 @@ def test_words_come_back(bits: int, corrects: bool) -> None:
     assert code.encode(0) == 0
     for value in values(bits):
         assert code.encode(value) < 1 << code.word_bits
-        assert code.decode(code.encode(value)) == (value, Outcome.GOOD)
+        assert code.decode(code.encode(value)) == (value, False, False)
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
@@ -33,15 +34,15 @@ def test_parity_finds_every_odd_flip(bits: int) -> None:
     code = Code(data_bits=bits, corrects=False)
     assert code.word_bits == bits + 1
     for value, k in itertools.product(values(bits), range(code.word_bits)):
-        assert code.encode(value).bit_count() % 2 == 0
-        assert code.decode(code.encode(value) ^ 1 << k) == (0, Outcome.LOST)
+        assert int(code.encode(value)).bit_count() % 2 == 0
+        assert code.decode(code.encode(value) ^ 1 << k) == (0, False, True)
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_secded_corrects_every_flip(bits: int) -> None:
     code = Code(data_bits=bits, corrects=True)
     for value, k in itertools.product(values(bits), range(code.word_bits)):
-        assert code.decode(code.encode(value) ^ 1 << k) == (value, Outcome.CORRECTED)
+        assert code.decode(code.encode(value) ^ 1 << k) == (value, True, False)
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
@@ -50,7 +51,20 @@ def test_secded_finds_every_two_flips(bits: int) -> None:
     for value, (k, other) in itertools.product(
         values(bits)[:3], itertools.combinations(range(code.word_bits), 2)
     ):
-        assert code.decode(code.encode(value) ^ 1 << k ^ 1 << other) == (0, Outcome.LOST)
+        assert code.decode(code.encode(value) ^ 1 << k ^ 1 << other) == (0, False, True)
+
+
+@pytest.mark.parametrize("corrects", [False, True])
+def test_arrays_are_words_side_by_side(corrects: bool) -> None:
+    code = Code(data_bits=32, corrects=corrects)
+    words = np.array(values(32)).reshape(2, 4)
+    codewords = code.encode(words) ^ [0, 1, 3, 1 << 31]
+    found = code.decode(codewords)
+    alone = [code.decode(int(codeword)) for codeword in codewords.flat]
+    for name in found._fields:
+        column = [int(getattr(one, name)) for one in alone]
+        assert getattr(found, name).shape == (2, 4)
+        assert getattr(found, name).reshape(-1).tolist() == column
 
 
 def test_sizes() -> None:
