@@ -7,7 +7,8 @@ replicas, tunes, and measures each stage on the test set; for the best mode also
 against float products on the same conductances, and the repair of 10 % randomised weights. Every
 finished run is a file in DIR/<configuration>_accuracy/, and none is repeated: a stopped table goes
 on by the same command. Prints means with their standard deviations and lowest values, and writes
-them to table.md there.
+them to table.md there. ``--only paper_x3`` makes and shows the runs alone whose file's name begins
+with these words.
 """
 
 import argparse
@@ -182,7 +183,8 @@ def table(records: dict[str, dict[str, Any]], replicas: int) -> str:
                 if stem.startswith(start) and not skip
             ]
             cells.append(spread(column) if column else "-")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+        if any(cell != "-" for cell in cells):
+            lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -217,12 +219,16 @@ def main(arguments: list[str]) -> None:
     """Runs what is missing of the table and prints it."""
     parser = study_parser("accuracy", "The accuracy table of a convolutional network.", 3, 4)
     parser.add_argument("--replicas", type=int, default=3)
+    parser.add_argument("--only", default="", metavar="WORDS", help="runs whose name begins so")
     options = parser.parse_args(arguments)
     config = load_network(options.config)
     dataset = datasets.load(options.data)
     folder = accuracy_folder(config, options.out)
     records: dict[str, dict[str, Any]] = {}
-    runs = _runs(config, options.replicas, options.networks, options.writes, dataset, folder)
+    every = _runs(config, options.replicas, options.networks, options.writes, dataset, folder)
+    runs = [(stem, work) for stem, work in every if stem.startswith(options.only)]
+    if not runs:
+        raise cli.RequestError(f"No run's name begins with {options.only!r}.")
     for stem, work in runs:
         path = folder / f"{stem}.json"
         if not path.exists():

@@ -102,6 +102,13 @@ def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert (folder / "table.md").read_text() == text
     assert "| after hybrid training | 92.00 (n = 1) | 95.00 (n = 1) |" in text
     assert "| the same, tuned on 5,500 images | - | 94.00 (n = 1) |" in text
+    accuracy.main([*arguments, "--networks", "1", "--writes", "1", "--only", "paper_x2"])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| 2 replicas in bands, after transfer | 90.00 (n = 1) | - |",
+        "| 2 replicas in bands, after hybrid training | 92.00 (n = 1) | - |",
+    ]
+    with pytest.raises(cli.RequestError, match="No run's name begins with 'papers'"):
+        accuracy.main([*arguments, "--only", "papers"])
 
 
 def test_choices_see_no_test_image() -> None:
