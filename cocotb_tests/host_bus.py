@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge
 
+from hw.axi import AXIResponse
 from hw.registers import Register
 
 __all__ = ["HostBus"]
@@ -28,44 +29,64 @@ class HostBus:
         self.dut = dut
         self.offsets = {register.name: register.offset for register in registers}
 
-    async def write_register(self, name: str, value: int) -> None:
-        """One AXI4-Lite write; fails unless it is answered with OKAY."""
+    async def write(
+        self, address: int, value: int, strobes: int = 0xF, pause: int = 0
+    ) -> AXIResponse:
+        """One AXI4-Lite write of the bytes that ``strobes`` names; how it is answered. The answer
+        waits for ``pause`` cycles until it is taken."""
         dut = self.dut
-        dut.s_axi__awaddr.value = self.offsets[name]
+        await FallingEdge(dut.clk)
+        dut.s_axi__awaddr.value = address
         dut.s_axi__wdata.value = value & 0xFFFF_FFFF
-        dut.s_axi__wstrb.value = 0xF
-        dut.s_axi__bready.value = 1
+        dut.s_axi__wstrb.value = strobes
+        dut.s_axi__bready.value = int(pause == 0)
         waiting = [(dut.s_axi__awvalid, dut.s_axi__awready), (dut.s_axi__wvalid, dut.s_axi__wready)]
         for valid, _ in waiting:
             valid.value = 1
-        while waiting or not int(dut.s_axi__bvalid.value):
-            await FallingEdge(dut.clk)
+        while waiting:
             accepted = [pair for pair in waiting if int(pair[1].value)]
-            if accepted:
-                await RisingEdge(dut.clk)
-                for valid, ready in accepted:
-                    valid.value = 0
-                    waiting.remove((valid, ready))
-        assert int(dut.s_axi__bresp.value) == 0, f"The write of {name} was refused."
+            await FallingEdge(dut.clk)
+            for pair in accepted:
+                pair[0].value = 0
+                waiting.remove(pair)
+        await self._answer(dut.s_axi__bvalid, dut.s_axi__bready, pause)
+        response = AXIResponse(int(dut.s_axi__bresp.value))
         await FallingEdge(dut.clk)
+        return response
 
-    async def read_register(self, offset: int) -> int:
-        """One AXI4-Lite read; fails unless it is answered with OKAY."""
+    async def read(self, address: int, pause: int = 0) -> tuple[AXIResponse, int]:
+        """One AXI4-Lite read; how it is answered, and the data. The answer waits as a write's."""
         dut = self.dut
-        dut.s_axi__araddr.value = offset
-        dut.s_axi__arvalid.value = 1
-        dut.s_axi__rready.value = 1
         await FallingEdge(dut.clk)
+        dut.s_axi__araddr.value = address
+        dut.s_axi__arvalid.value = 1
+        dut.s_axi__rready.value = int(pause == 0)
         while not int(dut.s_axi__arready.value):
             await FallingEdge(dut.clk)
-        await RisingEdge(dut.clk)
+        await FallingEdge(dut.clk)
         dut.s_axi__arvalid.value = 0
+        await self._answer(dut.s_axi__rvalid, dut.s_axi__rready, pause)
+        answer = AXIResponse(int(dut.s_axi__rresp.value)), int(dut.s_axi__rdata.value)
         await FallingEdge(dut.clk)
-        while not int(dut.s_axi__rvalid.value):
-            await FallingEdge(dut.clk)
-        assert int(dut.s_axi__rresp.value) == 0, f"The read of 0x{offset:03X} was refused."
-        value = int(dut.s_axi__rdata.value)
-        await FallingEdge(dut.clk)
+        return answer
+
+    async def _answer(self, valid: Any, ready: Any, pause: int) -> None:
+        """Waits for an answer, and for some cycles more; it is taken at the next rising edge."""
+        while not int(valid.value):
+            await FallingEdge(self.dut.clk)
+        for _ in range(pause):
+            await FallingEdge(self.dut.clk)
+        ready.value = 1
+
+    async def write_register(self, name: str, value: int) -> None:
+        """Writes a register; fails unless it is answered with OKAY."""
+        response = await self.write(self.offsets[name], value)
+        assert response == AXIResponse.OKAY, f"The write of {name} was refused."
+
+    async def read_register(self, offset: int) -> int:
+        """Reads a register; fails unless it is answered with OKAY."""
+        response, value = await self.read(offset)
+        assert response == AXIResponse.OKAY, f"The read of 0x{offset:03X} was refused."
         return value
 
     async def read_counter(self, name: str) -> int:
