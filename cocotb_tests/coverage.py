@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from model.config import Config
 from model.outer_product import update_shift
-from model.quantiser import ACTIVATION_EXPONENT
+from model.quantiser import ACTIVATION_EXPONENT, DRIVE_CODE_MAX, scale_exponent
 from model.refresh_controller import saturated
 from model.unit import Settings, UnitState
 
@@ -26,6 +26,7 @@ __all__ = [
     "UnitCoverage",
     "add",
     "holes",
+    "largest_maxima",
     "new_counts",
 ]
 
@@ -127,6 +128,20 @@ def holes(counts: Counts) -> list[tuple[str, str]]:
         for case in point.bins
         if counts[point.name][case] == 0 and case not in point.impossible
     ]
+
+
+def largest_maxima(config: Config) -> list[int]:
+    """Of each layer the largest running maximum: an exact error times the drive exponents of all
+    layers above."""
+    maxima: list[int] = []
+    above = 0
+    for error in (
+        config.output_error_max,
+        *[config.hidden_error_max] * (config.network.n_layers - 1),
+    ):
+        maxima.insert(0, error << above)
+        above += scale_exponent(error, DRIVE_CODE_MAX)
+    return maxima
 
 
 def _vector_case(values: npt.NDArray[Any]) -> str:

@@ -26,7 +26,7 @@ from model.chi_protection import code_of
 from model.config import Config
 from model.unit import UnitState
 
-__all__ = ["UnitProbes", "probes", "reset_probe"]
+__all__ = ["UnitProbes", "corner_probes", "probes", "reset_probes"]
 
 COUNTER_BITS = 64
 
@@ -97,19 +97,24 @@ def probes(config: Config) -> list[Instrument]:
     ]
 
 
-def reset_probe() -> Probe:
-    """Records, when reset is raised, in which phase, whether refresh was at work, and whether a
-    pulse was on the arrays."""
-    return Probe(
-        name="reset",
-        strobe="rst",
-        fields=(
-            Field(expression="dut.sequencer.phase", width=Phase.as_shape().width),
-            Field(expression="dut.refresh_controller.busy", width=1),
-            Field(expression="program__pulse", width=1),
-        ),
-        on_rise=True,
+def reset_probes() -> list[Instrument]:
+    """Record in which phase the unit is, whether refresh is at work, and whether a pulse is on the
+    arrays: ``states`` in every cycle, ``reset`` when reset is raised."""
+    fields = (
+        Field(expression="dut.sequencer.phase", width=Phase.as_shape().width),
+        Field(expression="dut.refresh_controller.busy", width=1),
+        Field(expression="program__pulse", width=1),
     )
+    return [
+        Probe(name="states", strobe="1'b1", fields=fields),
+        Probe(name="reset", strobe="rst", fields=fields, on_rise=True),
+    ]
+
+
+def corner_probes() -> list[Instrument]:
+    """A loader of the only counter that the model has not: cycles without an image."""
+    target = Field(expression="dut.activity.cycles_idle", width=COUNTER_BITS)
+    return [*reset_probes(), Loader(name="idle_cycles", targets=(target,))]
 
 
 def _registers(config: Config) -> list[tuple[Field, Callable[[UnitState], int]]]:
