@@ -5,11 +5,23 @@ initial contents are all zero is taken to have none. Emitted as an instance of a
 be replaced by a foundry's macro with the same ports, its contents cost no text (millions of zeros
 for chi), and a simulator may start it with random bits to prove that they do not matter.
 
-Memories that are read combinationally, have contents (tables), or promise more than a read of the
-old row on a simultaneous write stay what Amaranth makes of them.
+A memory of one row is a register. Others that are read combinationally, have contents (tables), or
+promise more than a read of the old row on a simultaneous write stay what Amaranth makes of them.
 """
 
-from amaranth.hdl import ClockSignal, Const, Instance, MemoryInstance, Shape, ShapeCastable
+from collections.abc import Sequence
+
+from amaranth.hdl import (
+    ClockSignal,
+    Const,
+    Instance,
+    MemoryInstance,
+    Module,
+    Shape,
+    ShapeCastable,
+    Signal,
+    Value,
+)
 from amaranth.lib import memory
 
 __all__ = ["RamPlatform"]
@@ -35,8 +47,10 @@ class RamPlatform:
         self._prefix = prefix
         self.modules: dict[str, str] = {}
 
-    def get_memory(self, contents: memory.Memory) -> MemoryInstance | Instance:
+    def get_memory(self, contents: memory.Memory) -> MemoryInstance | Instance | Module:
         """What :class:`amaranth.lib.memory.Memory` elaborates to."""
+        if contents.depth == 1:
+            return _register(contents)
         if not _is_ram(contents):
             return _lower_as_amaranth(contents)
         width = Shape.cast(contents.shape).width
@@ -67,8 +81,7 @@ class RamPlatform:
 def _is_ram(contents: memory.Memory) -> bool:
     ports = (*contents.write_ports, *contents.read_ports)
     return (
-        contents.depth > 1
-        and Shape.cast(contents.shape).width > 0
+        Shape.cast(contents.shape).width > 0
         and _is_zero(contents)
         and all(port.domain == "sync" for port in ports)
         and not any(port.transparent_for for port in contents.read_ports)
@@ -82,6 +95,35 @@ def _is_zero(contents: memory.Memory) -> bool:
     if not isinstance(shape, ShapeCastable):
         return not any(rows)
     return not any(Const.cast(Const(row, shape)).value for row in rows)
+
+
+def _register(contents: memory.Memory) -> Module:
+    """The row of a memory that has no other; like one it is not reset."""
+    m = Module()
+    row = Value.cast(Signal(contents.shape, init=contents.init[0], reset_less=True))
+    m.d.sync += row.eq(_written(m, row, contents.write_ports))
+    for port in contents.read_ports:
+        if port.domain == "comb":
+            m.d.comb += port.data.eq(row)
+            continue
+        taken = Signal.like(row, init=0)
+        with m.If(port.en):
+            m.d.sync += taken.eq(_written(m, row, port.transparent_for))
+        m.d.comb += port.data.eq(taken)
+    return m
+
+
+def _written(m: Module, row: Value, ports: Sequence[memory.WritePort]) -> Value:
+    """The row after what ports write in this cycle."""
+    after = Signal.like(row)
+    m.d.comb += after.eq(row)
+    for port in ports:
+        lane_width = len(row) // len(port.en)
+        for lane, enable in enumerate(port.en):
+            part = slice(lane * lane_width, (lane + 1) * lane_width)
+            with m.If(enable):
+                m.d.comb += after[part].eq(Value.cast(port.data)[part])
+    return after
 
 
 def _lower_as_amaranth(contents: memory.Memory) -> MemoryInstance:

@@ -18,7 +18,7 @@ class MaxPool(wiring.Component):
 
     Windows lie side by side; one over the edge counts the pixels that exist:
     :func:`model.cnn.pooling.max_pool`. The maxima of the windows begun in the lines above lie in a
-    memory of one word a window.
+    memory of one word a window; one word is emitted as a register (:mod:`hw.ram`).
 
     **Timing**: a pooled pixel is valid from the cycle after the last pixel of its window
     (``LATENCY`` = 1) until it is taken, which must be before the next window ends. One pixel a

@@ -1,10 +1,15 @@
 """Memories that become modules, and those that do not."""
 
+import random
+
 import pytest
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Fragment, Module, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
 
+from hw.ram import RamPlatform
+from hw.synthesis import synthesise
 from hw.verilog import emit_component
 
 
@@ -19,7 +24,7 @@ class Store(wiring.Component):
         self.domain = domain
         self.bypass = bypass
         self.shape = data.ArrayLayout(signed(9), 2)
-        super().__init__({"i": In(self.shape), "en": In(2), "o": Out(self.shape), "at": In(3)})
+        super().__init__({"i": In(self.shape), "en": In(3), "o": Out(self.shape), "at": In(3)})
 
     def elaborate(self, platform):
         m = Module()
@@ -32,6 +37,8 @@ class Store(wiring.Component):
             read = store.read_port(domain=self.domain, transparent_for=transparent)
             m.d.comb += [write.addr.eq(self.at), read.addr.eq(self.at), write.en.eq(self.en)]
             m.d.comb += write.data.eq(self.i)
+            if self.domain == "sync":
+                m.d.comb += read.en.eq(self.en[2])
             total = total ^ read.data.as_value()
         m.d.comb += self.o.eq(total)
         return m
@@ -62,7 +69,7 @@ def test_equal_memories_share_a_module(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"init": [[1, 0]]}, {"domain": "comb"}, {"bypass": True}, {"depth": 1}],
+    [{"init": [[1, 0]]}, {"domain": "comb"}, {"bypass": True}],
     ids=lambda options: next(iter(options)),
 )
 def test_other_memories_stay(options, tmp_path):
@@ -71,3 +78,41 @@ def test_other_memories_stay(options, tmp_path):
 
 def test_zeros_are_no_contents(tmp_path):
     assert "unit_ram_6x18" in emitted(tmp_path, init=[[0, 0], [0, 0]])
+
+
+def shown(store, platform):
+    """What a store shows, cycle by cycle, with random inputs."""
+    draw, values = random.Random(1), []
+    simulator = Simulator(Fragment.get(store, platform))
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx):
+        for _ in range(200):
+            ctx.set(store.i.as_value(), draw.getrandbits(18))
+            ctx.set(store.en, draw.getrandbits(3))
+            values.append(ctx.get(store.o.as_value()))
+            await ctx.tick()
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    return values
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"granularity": 1}, {"init": [[5, -3]]}, {"domain": "comb"}, {"bypass": True}],
+    ids=lambda options: next(iter(options), "plain"),
+)
+def test_one_row_is_a_register(options):
+    """It shows what the memory shows."""
+    memory_shows = shown(Store(depth=1, **options), None)
+    assert shown(Store(depth=1, **options), RamPlatform("unit")) == memory_shows
+    assert len(set(memory_shows)) > 50
+
+
+def test_one_row_is_synthesised(tmp_path):
+    """Yosys would warn of a memory that it takes for registers."""
+    unit = emit_component(Store(depth=1), top="unit", path=tmp_path / "unit.v")
+    found = synthesise(unit.path, top="unit", library=None, period_ns=10, folder=tmp_path)
+    assert found.memories == ()
+    assert found.flip_flops == 36
