@@ -327,7 +327,9 @@ def _map(
         f"synth -flatten -noabc -top {name}",
         f"select -assert-none {_LATCHES}",
         "check -assert",
-        # Registers keep the names of what they hold, so that a path can be read.
+        # Registers keep the names of what they hold, so that a path can be read; NAME[k] is a bit,
+        # not element k of an array, which is a wire of that name so far.
+        r"rename -hide w:*\[*]",
         "splitnets",
         "rename -wire",
         *_library_commands(library),

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Module
-from amaranth.lib import memory, wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw import synthesis, timing
 from hw.errors import SynthesisError
 from hw.liberty import load
+from hw.netlist import read_netlist
 from hw.synthesis import GENERIC, TOP_BLOCK, synthesise
 from hw.verilog import emit_component
 from tests.hw import toy_liberty
@@ -129,6 +130,34 @@ def test_netlists_hold_what_was_counted(unit, library, tmp_path):
         cells = [cell for cell in cells if cell in toy_liberty.AREAS]
         assert len(cells) == block.cells
         assert sum(toy_liberty.AREAS[cell] for cell in cells) == pytest.approx(block.area_um2)
+
+
+class Pair(wiring.Component):
+    """The last two words, in one register."""
+
+    i: In(2)
+    o: Out(data.ArrayLayout(2, 2))
+
+    def elaborate(self, platform):
+        m = Module()
+        pair = Signal(data.ArrayLayout(2, 2))
+        m.d.sync += [pair[0].eq(self.i), pair[1].eq(pair[0])]
+        m.d.comb += self.o.eq(pair)
+        return m
+
+
+def test_bits_of_arrays_keep_the_registers_name(tmp_path):
+    """Element 0 is a wire ``pair[0]`` of the Verilog; in the netlist that is bit 0."""
+    unit = emit_component(Pair(), top="unit", path=tmp_path / "unit.v").path
+    run(unit, tmp_path)
+    netlist = read_netlist((tmp_path / f"{TOP_BLOCK}.v").read_text())
+    registers = [cell.pins for cell in netlist.cells if "DFF" in cell.kind]
+    assert {pins["Q"]: pins["D"] for pins in registers} == {
+        "pair[0]": "i[0]",
+        "pair[1]": "i[1]",
+        "pair[2]": "pair[0]",
+        "pair[3]": "pair[1]",
+    }
 
 
 def test_memories_are_macros(found):
