@@ -66,7 +66,7 @@ GatesOption = Annotated[
     bool | None,
     typer.Option(
         "--gates",
-        help="Of the kinds mca and in_situ: the gates that synthesis makes stand in for the "
+        help="Of the kinds mca, in_situ and cnn: the gates that synthesis makes stand in for the "
         "Verilog, and wake up in a random state, by the seed.",
     ),
 ]
@@ -157,7 +157,8 @@ def cosim(
 
     With --gates the unit is synthesised first, as by 'mixbar synth', and its gates run behind the
     same bench: every register and memory wakes up random, so that reset alone brings it to where
-    the model begins. Start with tiny_mca or tiny_in_situ; such a run starts over if stopped.
+    the model begins. Start with tiny_mca, tiny_in_situ or tiny_cnn; such a run starts over if
+    stopped.
 
     The kind cnn classifies test images with the devices of its trained run (without one, of a
     network trained now in FP32), and then has its last layer updated by one batch.
@@ -182,7 +183,7 @@ def cosim(
             raise cli.RequestError("--liberty needs --gates.")
         if gates and waves:
             raise cli.RequestError("--gates and --waves exclude each other.")
-        if settings.system != "in_situ":
+        if settings.system == "engine":
             cli.own_options(settings, "mca", gates=gates)
         own = cli.own_options(settings, "cnn", replicas=replicas, whole_images=whole_images)
         request = Request(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cocotb_tests.cnn.checker import WriteCommand
 from cocotb_tests.cnn.unit_probes import instruments
 from cocotb_tests.cosim import STATE_FILE, RunResult, run_bench
+from cocotb_tests.netlist_unit import Gates
 from cocotb_tests.simulator import EmittedVerilog
 from hw.cnn.verilog import emit
 from model.cnn.config import CnnConfig
@@ -77,6 +78,8 @@ def cosimulate(
     save_s: float = 60.0,
     identity: Mapping[str, Any] | None = None,
     quick: bool = False,
+    gates: Gates | None = None,
+    seed: int = 1,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
@@ -101,6 +104,10 @@ def cosimulate(
         What makes two runs the same, as plain values: the devices, the name of the images' set.
     quick, cache_dir
         As of :func:`cocotb_tests.simulator.build`.
+    gates
+        As of :func:`cocotb_tests.cosim.cosimulate`.
+    seed
+        Seed of the state in which gates wake up.
     on_progress
         Called with the images done and the fraction classified correctly.
     on_message
@@ -119,7 +126,7 @@ def cosimulate(
     writes = any(isinstance(stage, Batch) or not isinstance(stage, Images) for stage in stages)
     if writes and config.device.read_noise_us:
         raise ValueError("Writing is co-simulated without read noise only.")
-    one_set = len(stages) == 1 and not writes
+    can_go_on = len(stages) == 1 and not writes and gates is None
     ran = run_bench(
         config,
         "cocotb_tests.cnn.unit_bench",
@@ -129,13 +136,15 @@ def cosimulate(
             **{f"stage_{k}": _stage_arrays(stage) for k, stage in enumerate(stages)},
         },
         n_images=sum(len(stage.images) for stage in stages if isinstance(stage, Images)),
-        run=dict(identity or {}) if one_set else None,
+        run=dict(identity or {}) if can_go_on else None,
         instruments=instruments(config),
         emit_unit=emit_unit,
         out_dir=out_dir,
         resume=resume,
         save_s=save_s,
+        seed=seed,
         quick=quick,
+        gates=gates,
         cache_dir=cache_dir,
         on_progress=on_progress,
         on_message=on_message,

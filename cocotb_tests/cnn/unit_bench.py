@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from cocotb_tests import probes
+from cocotb_tests.bench import Probe
 from cocotb_tests.cnn.array_macro import array_name, table
 from cocotb_tests.cnn.checker import (
     CnnChecker,
@@ -23,7 +24,7 @@ from cocotb_tests.cnn.checker import (
     WriteRecords,
     update_commands,
 )
-from cocotb_tests.cnn.unit_probes import ArrayRecords, UnitProbes
+from cocotb_tests.cnn.unit_probes import ArrayRecords, UnitProbes, instruments
 from cocotb_tests.exchange import finish, parameters
 from cocotb_tests.run_record import RunRecord
 from cocotb_tests.scoreboard import Mismatch
@@ -71,7 +72,8 @@ class CnnBench:
     # the next rising edge.
 
     async def reset(self) -> None:
-        """Holds reset for four cycles, then sends the requantisation of all channels."""
+        """Holds reset for four cycles and drops what was recorded before, then sends the
+        requantisation of all channels."""
         dut = self.dut
         dut.o_result__ready.value = 1
         dut.o_write__ready.value = 1
@@ -80,6 +82,9 @@ class CnnBench:
         dut.rst.value = 1
         for _ in range(4):
             await FallingEdge(dut.clk)
+        for instrument in instruments(self.config):
+            if isinstance(instrument, Probe):
+                probes.discard(instrument.name)
         dut.rst.value = 0
         layout = parameter_layout(self.config)
         for replica, layers in enumerate(self.unit.requantisations):

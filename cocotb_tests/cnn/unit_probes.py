@@ -1,4 +1,7 @@
-"""What the bench records inside the emitted inference unit, and how the records are read."""
+"""What the bench records inside the emitted inference unit, and how the records are read.
+
+Inside a block of the unit only registers are read: these synthesis leaves, under their names.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +21,7 @@ from hw.cnn.layouts import (
     feature_word_layout,
     n_copies,
     pixel_layout,
+    product_events_layout,
     program_signature,
     result_layout,
     sums_layout,
@@ -41,15 +45,18 @@ def array_places(config: CnnConfig) -> dict[int, tuple[int, int]]:
     return places | {config.n_arrays - 1: (0, config.n_conv)}
 
 
-def _owner(config: CnnConfig, replica: int, layer: int) -> str:
-    """Where the blocks of an array are."""
+def _owner(config: CnnConfig, replica: int, layer: int) -> tuple[str, str]:
+    """Where the blocks of an array are, and the strobes of what they do."""
     if layer == config.n_conv:
-        return "dut.fully_connected"
-    return f"dut.convolution_{layer}.convolver_{replica}"
+        return "dut.fully_connected", "dut.fully_connected.events"
+    owner = f"dut.convolution_{layer}"
+    return f"{owner}.convolver_{replica}", f"{owner}.events_{replica}"
 
 
 def _array_probes(config: CnnConfig, index: int, replica: int, layer: int) -> list[Instrument]:
-    owner, port = _owner(config, replica, layer), f"array_{index}__"
+    (owner, events), port = _owner(config, replica, layer), f"array_{index}__"
+    converted = product_events_layout()["converted"].offset
+    sums = f"{owner}.product.read_out.o"
     members = array_signature(config, layer).members
     found: list[Instrument] = [
         macro(config, layer, index),
@@ -64,17 +71,13 @@ def _array_probes(config: CnnConfig, index: int, replica: int, layer: int) -> li
         ),
         Probe(
             name=f"codes_{index}",
-            strobe=f"{owner}.product.read_out.sampled",
+            strobe=f"{events}[{converted}:{converted}]",
             fields=(Field(expression=f"{port}codes", width=members["codes"].shape.size),),
         ),
         Probe(
             name=f"sums_{index}",
-            strobe=f"{owner}.product.o__valid",
-            fields=(
-                Field(
-                    expression=f"{owner}.product.o__payload", width=sums_layout(config, layer).size
-                ),
-            ),
+            strobe=f"{sums}__valid",
+            fields=(Field(expression=f"{sums}__payload", width=sums_layout(config, layer).size),),
         ),
     ]
     if layer < config.n_conv:
@@ -114,7 +117,12 @@ def instruments(config: CnnConfig) -> list[Instrument]:
             strobe="o_result__valid & o_result__ready",
             fields=(Field(expression="o_result__payload", width=result_layout(config).size),),
         ),
-        Probe(name="groups", strobe="dut.sequencer.group_done", fields=(counters,)),
+        Probe(
+            name="groups",
+            strobe="dut.sequencer.idle | dut.sequencer.take",
+            fields=(counters,),
+            on_rise=True,
+        ),
         Probe(name="write_starts", strobe="i_write__valid & i_write__ready", fields=(cycle,)),
         Probe(
             name="write_results",
@@ -251,7 +259,7 @@ class UnitProbes:
         ]
 
     def groups(self) -> npt.NDArray[np.int64]:
-        """Counters int64 ``[n_groups, n_counters]`` in the last cycle of each group."""
+        """Counters int64 ``[n_groups, n_counters]`` after each group."""
         return np.ascontiguousarray(records.take("groups")).view(np.int64)
 
     def write_cycles(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -45,8 +45,6 @@ class InferenceSequencer(wiring.Component):
         Replicas that have work.
     image : ``Out``
         Image of the group in the fully connected layer.
-    group_done : ``Out(1)``
-        Strobe in the last cycle of a group.
     """
 
     def __init__(self, config: CnnConfig) -> None:
@@ -66,7 +64,6 @@ class InferenceSequencer(wiring.Component):
                 "done": In(config.n_layers),
                 "active": Out(config.replicas.n),
                 "image": Out(range(copies)),
-                "group_done": Out(1),
             }
         )
 
@@ -128,6 +125,5 @@ class InferenceSequencer(wiring.Component):
                     m.d.sync += self.image.eq(self.image + 1)
                     m.next = "BEGIN"
                     with m.If(self.image + 1 == images):
-                        m.d.comb += self.group_done.eq(1)
                         m.next = "WAIT"
         return m

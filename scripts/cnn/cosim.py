@@ -2,7 +2,9 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from model.cnn.modes import with_replicas
 from model.cnn.training import Training, load_unit, randomise
 from model.datasets import Dataset
 from scripts import cli
-from scripts.cosim import Request, describe, progress
+from scripts.cosim import Request, describe, of_gates, progress
 from scripts.runs import CHECKPOINT_FILE
 from scripts.train import load_dataset
 
@@ -69,6 +71,7 @@ def cosim(
             replicas=replace(config.replicas, mode=ReplicaMode.IMAGES),
         )
     out = request.out
+    simulate = partial(of_gates(cosimulate, request), seed=request.seed)
     source_set = load_dataset(request.data)
     folder = out / config.name
     with cli.locked(folder):
@@ -77,7 +80,7 @@ def cosim(
         order = np.arange(request.images) % len(dataset.test_labels)
         shown = Images(dataset.test_images[order], dataset.test_labels[order])
         with progress(config.name, request.images) as on_progress:
-            found = cosimulate(
+            found = simulate(
                 unit,
                 [shown],
                 out_dir=out,
@@ -94,7 +97,7 @@ def cosim(
         }
         path = cli.write(folder / "cosim.json", cli.json_text(record))
         if not request.infer and found.mismatch is None:
-            again = _cosimulate_update(unit, dataset, logit_scale, shown, out)
+            again = _cosimulate_update(simulate, unit, dataset, logit_scale, shown, out)
             record["compared"] = dict(Counter(found.compared) + Counter(again.compared))
             record["mismatches"], record["mismatch"] = again.mismatches, again.mismatch
             record["update"] = asdict(again)
@@ -170,7 +173,12 @@ def _round(unit: InferenceUnit, dataset: Dataset, logit_scale: float) -> tuple[l
 
 
 def _cosimulate_update(
-    unit: InferenceUnit, dataset: Dataset, logit_scale: float, shown: Images, out: Path
+    simulate: Callable[..., CnnCosimResult],
+    unit: InferenceUnit,
+    dataset: Dataset,
+    logit_scale: float,
+    shown: Images,
+    out: Path,
 ) -> CnnCosimResult:
     """A round of hybrid training in gateware, then some images again.
 
@@ -186,4 +194,4 @@ def _cosimulate_update(
         f"{changed} devices in the first update"
     )
     again = Images(shown.images[:AFTER_UPDATE], shown.labels[:AFTER_UPDATE])
-    return cosimulate(disturbed, [*batches, again], out_dir=out, on_message=cli.say)
+    return simulate(disturbed, [*batches, again], out_dir=out, on_message=cli.say)

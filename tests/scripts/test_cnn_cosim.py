@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cocotb_tests.cnn.cosim import Batch, CnnCosimResult, Images
+from cocotb_tests.netlist_unit import Gates
 from model.cnn.cycles import image_cycles
 from model.cnn.modes import with_replicas
 from model.configurations import tiny_cnn
@@ -46,10 +47,11 @@ def test_wrong_requests(arguments, message, tmp_path, capsys):
 def test_cosim(tmp_path, capsys, monkeypatch):
     """What the simulator is asked for, and what is made of its answer; the simulation itself is
     tested with the bench."""
-    asked = []
+    asked, wanted = [], []
 
     def simulate(unit, stages, **options):
         asked.append((unit, stages))
+        wanted.append((options["seed"], options.get("gates")))
         cycles = image_cycles(unit.config)
         images = sum(len(stage.images) for stage in stages if isinstance(stage, Images))
         changes = {
@@ -82,6 +84,10 @@ def test_cosim(tmp_path, capsys, monkeypatch):
     for mine, theirs in zip(unit.arrays, asked[-1][0].arrays, strict=True):
         assert np.array_equal(mine.units, theirs.units)
     assert again.config == config
+    assert wanted == [(1, None)] * 3
+    # The gates are those of all that is simulated.
+    assert mixbar(*command, "--gates", "--seed", 2, "--out", tmp_path) == 0
+    assert wanted[3:] == [(2, Gates())] * 2
 
 
 def test_whole_images(tmp_path, monkeypatch):

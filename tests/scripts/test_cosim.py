@@ -23,7 +23,7 @@ def mixbar(*arguments: object) -> int:
     [
         (("tiny_mca", "--liberty", "cells.lib"), "--liberty needs --gates"),
         (("tiny_mca", "--gates", "--waves"), "--gates and --waves exclude each other"),
-        (("tiny_cnn", "--gates"), "--gates is no option of tiny_cnn"),
+        (("fixed32", "--gates"), "--gates is no option of fixed32"),
         (("tiny_mca", "--gates", "--liberty", "gone.lib"), "gone.lib"),
     ],
 )
