@@ -1,5 +1,6 @@
 """Emitted Verilog: the same to the byte, whole or not at all, with the ports of the signature."""
 
+import gc
 import hashlib
 import os
 import re
@@ -196,6 +197,26 @@ def test_failure_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         verilog._write(tmp_path / "unit.v", b"module")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_garbage_collection_is_left_as_it_was(was_enabled, tmp_path, monkeypatch):
+    during = []
+
+    def refuse(*_arguments, **_options):
+        during.append(gc.isenabled())
+        raise verilog.verilog.YosysError("no room")
+
+    monkeypatch.setattr(verilog.verilog, "_convert_rtlil_text", refuse)
+    try:
+        if not was_enabled:
+            gc.disable()
+        with pytest.raises(verilog.VerilogError, match=r"of adder: no room\.$"):
+            emit_component(Adder(), top="adder", path=tmp_path / "adder.v")
+        assert gc.isenabled() is was_enabled
+    finally:
+        gc.enable()
+    assert during == [False]
 
 
 def test_replaces_what_was_there(tmp_path):
