@@ -5,8 +5,9 @@ initial contents are all zero is taken to have none. Emitted as an instance of a
 be replaced by a foundry's macro with the same ports, its contents cost no text (millions of zeros
 for chi), and a simulator may start it with random bits to prove that they do not matter.
 
-A memory of one row is a register. Others that are read combinationally, have contents (tables), or
-promise more than a read of the old row on a simultaneous write stay what Amaranth makes of them.
+Such a memory of one row is a register, however it is read. Others that are read combinationally,
+have contents (tables), or promise more than a read of the old row on a simultaneous write stay what
+Amaranth makes of them.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ class RamPlatform:
 
     def get_memory(self, contents: memory.Memory) -> MemoryInstance | Instance | Module:
         """What :class:`amaranth.lib.memory.Memory` elaborates to."""
-        if contents.depth == 1:
+        if contents.depth == 1 and _is_zero(contents):
             return _register(contents)
         if not _is_ram(contents):
             return _lower_as_amaranth(contents)
@@ -100,7 +101,7 @@ def _is_zero(contents: memory.Memory) -> bool:
 def _register(contents: memory.Memory) -> Module:
     """The row of a memory that has no other; like one it is not reset."""
     m = Module()
-    row = Value.cast(Signal(contents.shape, init=contents.init[0], reset_less=True))
+    row = Value.cast(Signal(contents.shape, reset_less=True))
     m.d.sync += row.eq(_written(m, row, contents.write_ports))
     for port in contents.read_ports:
         if port.domain == "comb":

@@ -69,7 +69,7 @@ def test_equal_memories_share_a_module(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"init": [[1, 0]]}, {"domain": "comb"}, {"bypass": True}],
+    [{"init": [[1, 0]]}, {"domain": "comb"}, {"bypass": True}, {"depth": 1, "init": [[1, 0]]}],
     ids=lambda options: next(iter(options)),
 )
 def test_other_memories_stay(options, tmp_path):
@@ -100,7 +100,7 @@ def shown(store, platform):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"granularity": 1}, {"init": [[5, -3]]}, {"domain": "comb"}, {"bypass": True}],
+    [{}, {"granularity": 1}, {"domain": "comb"}, {"bypass": True}],
     ids=lambda options: next(iter(options), "plain"),
 )
 def test_one_row_is_a_register(options):
