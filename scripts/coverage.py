@@ -169,7 +169,8 @@ class Explanation:
         """As the page shows it."""
         bits = "" if self.bits == ANY_BIT else f"from bit {self.bits.start}"
         bits = "bit 0" if self.bits == range(1) else bits
-        return {"module": self.module, "signal": self.signal, "bits": bits, "why": self.why}
+        module = re.sub(r"^(?=\||$)", "(top)", self.module)
+        return {"module": module, "signal": self.signal, "bits": bits, "why": self.why}
 
 
 def explained(config: Config) -> tuple[Explanation, ...]:
