@@ -29,8 +29,8 @@ __all__ = ["draw_configurations", "draw_images"]
 
 DECKS: dict[str, Sequence[Any]] = {
     "n_layers": (1, 2, 2, 3),
-    # Wide units take long to compile: one in ten each.
-    "lanes": (4, 4, 8, 8, 8, 16, 16, 16, 32, 64),
+    # Wide units take long to compile: one in thirteen each.
+    "lanes": (4, 4, 4, 8, 8, 8, 8, 16, 16, 16, 16, 32, 64),
     "adc_bits": (3, 4, 5, 6, 7, 8, 9, 10, 12),
     "columns_per_adc": (1, 2, 3, 4),
     "integration_cycles": (1, 2, 5, 11, 40),
