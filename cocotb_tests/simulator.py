@@ -78,8 +78,8 @@ COVERAGE_OPTIONS = ("--coverage-line", "--coverage-toggle")
 #: Instead for gates as tables: they wake up random, and their program is small.
 GATES_OPTIONS = ("--output-split 0", "--x-assign unique --x-initial unique")
 
-#: Objects of Verilator's run time, the same for every design: compiled once for all builds that
-#: share a cache.
+#: Objects of Verilator's run time, the same for every design: compiled once for all builds of a
+#: user.
 RUNTIME_OBJECTS = "verilated*.o"
 
 #: Builds kept in the cache; one takes 2 to 20 MB.
@@ -169,7 +169,8 @@ def build(
     """Compiles a unit with its bench, or finds the build made before.
 
     The build lies beside the Verilog as ``sim_<hash>``, with its log, and in a cache, from where
-    any other folder gets it. Concurrent calls for equal builds or for one folder wait for each
+    any other folder gets it. The objects that all builds share are in the user's cache. Concurrent
+    calls for equal builds or for one folder wait for each
     other; an interrupted one leaves nothing.
 
     Parameters
@@ -189,8 +190,8 @@ def build(
         Whether the unit is a :class:`~cocotb_tests.netlist_unit.NetlistUnit`'s: compiled as one
         file; all that has no initial value starts with random bits, by the seed of the run.
     cache_dir
-        Where finished builds are kept, for equal Verilog in any other folder, and the objects that
-        all builds share; the user's cache by default.
+        Where finished builds are kept, for equal Verilog in any other folder; the user's cache by
+        default.
     on_message
         Called with a line for the user when something takes long.
 
@@ -237,7 +238,8 @@ def build(
                 Path(cocotb_tools.config.share_dir, "lib", "verilator", "verilator.cpp"),
                 place / "verilator.cpp",
             )
-            runtime = cache / f".verilator_{_hash_tools(tools, waves, coverage)}"
+            shared = _cache(None, cache)
+            runtime = shared / f".verilator_{_hash_tools(tools, waves, coverage)}"
             objects = place / "obj"
             log = folder / f"sim_{key}.log"
             with log.open("w", encoding="utf-8") as sink:
@@ -261,7 +263,7 @@ def build(
 
 
 def _cache(given: Path | None, folder: Path) -> Path:
-    """Where builds and objects are kept: the user's cache unless told, the unit's folder if that
+    """Where builds or objects are kept: the user's cache unless told, the unit's folder if that
     cannot be written to."""
     cache = given or platformdirs.user_cache_path("mixbar") / "simulators"
     with contextlib.suppress(OSError):

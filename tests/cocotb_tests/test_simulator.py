@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cocotb
 import cocotb_tools
+import platformdirs
 import pygpi
 import pytest
 
@@ -215,8 +216,8 @@ print(json.dumps({"reused": simulation.reused, "checksum": results["checksum"]})
 """
 
 
-def start(folder, cache, here, path):
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, path)))
+def start(folder, cache, here, path, **variables):
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, path)), **variables)
     return subprocess.Popen(
         [sys.executable, "-c", BUILD_AND_RUN, str(folder), str(cache), str(here)],
         env=environment,
@@ -226,18 +227,10 @@ def start(folder, cache, here, path):
     )
 
 
-def new_cache(place, build_dir):
-    """A cache without builds, but with the objects that are compiled already."""
-    place.mkdir(parents=True)
-    for objects in build_dir.glob(".verilator_*"):
-        shutil.copytree(objects, place / objects.name)
-    return place
-
-
 @pytest.mark.slow
-def test_two_at_once_build_once(toy_simulation, build_dir, tmp_path):
+def test_two_at_once_build_once(toy_simulation, tmp_path):
     """Whether they want it in one folder or in two."""
-    cache = new_cache(tmp_path / "cache", build_dir)
+    cache = tmp_path / "cache"
     folders = [tmp_path / name for name in ("unit", "unit", "another")]
     processes = [start(folder, cache, HERE, [ROOT, HERE]) for folder in folders]
     outputs = [json.loads(process.communicate(timeout=300)[0]) for process in processes]
@@ -263,8 +256,9 @@ def test_cache_that_cannot_be_written_to(tmp_path):
 
 
 @pytest.mark.slow
-def test_path_with_spaces(toy, toy_simulation, build_dir, tmp_path):
-    # Checkout, installed packages and Verilator, all below one folder with a space in its name.
+def test_path_with_spaces(toy, toy_simulation, tmp_path):
+    # Checkout, installed packages, Verilator and the user's cache, all below one folder with a
+    # space in its name.
     top = tmp_path / "a working copy"
     packages = top / "site packages"
     root = toolchain._wheel_root()
@@ -280,8 +274,18 @@ def test_path_with_spaces(toy, toy_simulation, build_dir, tmp_path):
             source, top / source.relative_to(ROOT), ignore=shutil.ignore_patterns("__pycache__")
         )
     here = top / HERE.relative_to(ROOT)
-    cache = new_cache(top / "build", build_dir)
-    process = start(top / "build" / "unit", cache, here, [packages, top, here])
+    objects = platformdirs.user_cache_path("mixbar") / "simulators"
+    for compiled in objects.glob(".verilator_*"):
+        shutil.copytree(compiled, top / "user cache" / "mixbar" / "simulators" / compiled.name)
+    build = top / "build"
+    build.mkdir()
+    process = start(
+        build / "unit",
+        build,
+        here,
+        [packages, top, here],
+        XDG_CACHE_HOME=str(top / "user cache"),
+    )
     output = json.loads(process.communicate(timeout=300)[0])
     assert not output["reused"]
     assert output["checksum"] == run(toy_simulation, "toy_bench", toy_parameters(toy))["checksum"]
