@@ -170,8 +170,7 @@ def build(
 
     The build lies beside the Verilog as ``sim_<hash>``, with its log, and in a cache, from where
     any other folder gets it. The objects that all builds share are in the user's cache. Concurrent
-    calls for equal builds or for one folder wait for each
-    other; an interrupted one leaves nothing.
+    calls for equal builds or for one folder wait for each other; an interrupted one leaves nothing.
 
     Parameters
     ----------
