@@ -35,7 +35,7 @@ class HostBus:
         """One AXI4-Lite write of the bytes that ``strobes`` names; how it is answered. The answer
         waits for ``pause`` cycles until it is taken."""
         dut = self.dut
-        await FallingEdge(dut.clk)
+        await self._begin(dut.s_axi__bvalid)
         dut.s_axi__awaddr.value = address
         dut.s_axi__wdata.value = value & 0xFFFF_FFFF
         dut.s_axi__wstrb.value = strobes
@@ -52,12 +52,13 @@ class HostBus:
         await self._answer(dut.s_axi__bvalid, dut.s_axi__bready, pause)
         response = AXIResponse(int(dut.s_axi__bresp.value))
         await FallingEdge(dut.clk)
+        dut.s_axi__bready.value = 0
         return response
 
     async def read(self, address: int, pause: int = 0) -> tuple[AXIResponse, int]:
         """One AXI4-Lite read; how it is answered, and the data. The answer waits as a write's."""
         dut = self.dut
-        await FallingEdge(dut.clk)
+        await self._begin(dut.s_axi__rvalid)
         dut.s_axi__araddr.value = address
         dut.s_axi__arvalid.value = 1
         dut.s_axi__rready.value = int(pause == 0)
@@ -68,7 +69,13 @@ class HostBus:
         await self._answer(dut.s_axi__rvalid, dut.s_axi__rready, pause)
         answer = AXIResponse(int(dut.s_axi__rresp.value)), int(dut.s_axi__rdata.value)
         await FallingEdge(dut.clk)
+        dut.s_axi__rready.value = 0
         return answer
+
+    async def _begin(self, valid: Any) -> None:
+        """Waits for where signals may change; the access before must have had one answer."""
+        await FallingEdge(self.dut.clk)
+        assert not int(valid.value), "A register access was answered twice."
 
     async def _answer(self, valid: Any, ready: Any, pause: int) -> None:
         """Waits for an answer, and for some cycles more; it is taken at the next rising edge."""

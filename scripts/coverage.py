@@ -289,7 +289,7 @@ def _simulate(out: Path) -> Covered:
         if config == tiny_mca:
             cli.say(f"{config.name}: reset in all that it does, driven into its corners ...")
             add(counts, _resets(simulation, config, images))
-            _corners(simulation, config)
+            _run(simulation, "corners", "bench_corners", corners(config, N_CORNER_IMAGES))
             data = sorted((out / config.name).glob("*/coverage.dat"))
             points = read_points(data, unit.path, unit.top)
             constants = constant_bits(unit.path, unit.top, out / config.name)
@@ -338,11 +338,12 @@ def _resets(simulation: "Simulation", config: Config, images: Path) -> Counts:
     return {RESET_POINT: _run(simulation, "resets", "bench_reset", parameters)["resets"]}
 
 
-def _corners(simulation: "Simulation", config: Config) -> None:
-    """The unit behind arrays of noise, under all settings, from full memories."""
-    parameters = {
+def corners(config: Config, n_images: int, n_cases: int | None = None) -> dict[str, Any]:
+    """What :mod:`cocotb_tests.bench_corners` is given: the unit behind arrays of noise, from full
+    memories, ``n_images`` under each of the first ``n_cases`` settings of :data:`CORNERS`."""
+    return {
         "config": to_toml(config),
-        "n_images": N_CORNER_IMAGES,
+        "n_images": n_images,
         "cases": [
             {
                 "config": to_toml(
@@ -351,10 +352,9 @@ def _corners(simulation: "Simulation", config: Config) -> None:
                 "settings": list(settings),
                 "counters_start": start,
             }
-            for settings, start, noise_us in CORNERS
+            for settings, start, noise_us in CORNERS[:n_cases]
         ],
     }
-    _run(simulation, "corners", "bench_corners", parameters)
 
 
 def _verilog_rows(covered: Covered) -> list[dict[str, Any]]:

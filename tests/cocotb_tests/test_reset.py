@@ -1,4 +1,4 @@
-"""The digital unit as emitted Verilog, reset in the middle of everything it does."""
+"""The digital unit as emitted Verilog: reset in all that it does; driven into its corners."""
 
 from dataclasses import replace
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from cocotb_tests import simulator
-from cocotb_tests.unit_probes import probes, reset_probes
+from cocotb_tests.unit_probes import corner_probes, probes
 from hw.verilog import emit
 from model.config import to_toml
 from model.configurations import tiny_mca
+from scripts.coverage import corners
 from tests.cocotb_tests.random_configurations import draw_images
 
 #: A high rate and pairs that are soon full, so that there is always something to cut off.
@@ -21,16 +22,22 @@ BUSY = replace(
 )
 
 
-@pytest.mark.slow
-def test_unit_is_new_after_a_reset_anywhere(build_dir, tmp_path):
-    images, labels = draw_images(BUSY, seed=3, n=12)
-    np.savez(tmp_path / "images.npz", images=images, labels=labels)
-    simulation = simulator.build(
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def simulation(build_dir):
+    return simulator.build(
         emit(BUSY, build_dir / "reset"),
-        probes=[*probes(BUSY), *reset_probes()],
+        probes=[*probes(BUSY), *corner_probes()],
         quick=True,
         cache_dir=build_dir,
     )
+
+
+def test_unit_is_new_after_a_reset_anywhere(simulation, tmp_path):
+    images, labels = draw_images(BUSY, seed=3, n=12)
+    np.savez(tmp_path / "images.npz", images=images, labels=labels)
     found = simulator.run(
         simulation,
         "cocotb_tests.bench_reset",
@@ -45,3 +52,8 @@ def test_unit_is_new_after_a_reset_anywhere(build_dir, tmp_path):
     )
     for at in ("forward", "error", "backward", "update", "idle", "refresh", "pulse"):
         assert found["resets"].get(at, 0) > 0, found["resets"]
+
+
+def test_corners(simulation):
+    """Full memories, noise, every kind of register access, malformed frames, a slow host."""
+    simulator.run(simulation, "cocotb_tests.bench_corners", corners(BUSY, 6, 2), timeout_s=300)
