@@ -63,11 +63,11 @@ WavesOption = Annotated[
     ),
 ]
 GatesOption = Annotated[
-    bool | None,
+    bool,
     typer.Option(
         "--gates",
-        help="Of the kinds mca, in_situ and cnn: the gates that synthesis makes stand in for the "
-        "Verilog, and wake up in a random state, by the seed.",
+        help="The gates that synthesis makes stand in for the Verilog, and wake up in a random "
+        "state, by the seed.",
     ),
 ]
 GatesLibertyOption = Annotated[
@@ -140,7 +140,7 @@ def cosim(
     fresh: FreshOption = False,
     replicas: ReplicasOption = None,
     whole_images: WholeImagesOption = None,
-    gates: GatesOption = None,
+    gates: GatesOption = False,
     liberty: GatesLibertyOption = None,
     out: cli.OutOption = cli.OUT,
     allow_code: cli.AllowCodeOption = False,
@@ -157,8 +157,8 @@ def cosim(
 
     With --gates the unit is synthesised first, as by 'mixbar synth', and its gates run behind the
     same bench: every register and memory wakes up random, so that reset alone brings it to where
-    the model begins. Start with tiny_mca, tiny_in_situ or tiny_cnn; such a run starts over if
-    stopped.
+    the model begins. Start with a configuration whose name begins with tiny; such a run starts
+    over if stopped.
 
     The kind cnn classifies test images with the devices of its trained run (without one, of a
     network trained now in FP32), and then has its last layer updated by one batch.
@@ -183,8 +183,6 @@ def cosim(
             raise cli.RequestError("--liberty needs --gates.")
         if gates and waves:
             raise cli.RequestError("--gates and --waves exclude each other.")
-        if settings.system == "engine":
-            cli.own_options(settings, "mca", gates=gates)
         own = cli.own_options(settings, "cnn", replicas=replicas, whole_images=whole_images)
         request = Request(
             config=config,
@@ -197,7 +195,7 @@ def cosim(
             fresh=fresh,
             out=out,
             allow_code=allow_code,
-            gates=bool(gates),
+            gates=gates,
             liberty=tuple(liberty or ()),
         )
         if not isinstance(settings, Config):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cocotb_tests.cosim import CosimResult, run_frames
 from cocotb_tests.engine.instruments import instruments
+from cocotb_tests.netlist_unit import Gates
 from hw.engine.verilog import emit
 from model.engine.activity import PHASES
 from model.engine.config import EngineConfig
@@ -25,6 +26,7 @@ def cosimulate(
     train: bool = True,
     warm_up: int = 0,
     quick: bool = False,
+    gates: Gates | None = None,
     cache_dir: Path | None = None,
     on_progress: Callable[[int, float], None] | None = None,
     on_message: Callable[[str], None] | None = None,
@@ -53,6 +55,7 @@ def cosimulate(
         emit_unit=emit,
         out_dir=out_dir,
         quick=quick,
+        gates=gates,
         cache_dir=cache_dir,
         on_progress=on_progress,
         on_message=on_message,

@@ -4,17 +4,20 @@ Runs in the simulator. The output activations and the counters, cycles of every 
 are compared after every image, the weights and chi at the end.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge
+from numpy.typing import NDArray
 
 from cocotb_tests import exchange, probes
-from cocotb_tests.engine.instruments import image_records, weight_records
+from cocotb_tests.engine.instruments import image_records
 from cocotb_tests.frame_probes import FrameProbes
 from cocotb_tests.run_record import RunRecord
 from cocotb_tests.scoreboard import Mismatch, Scoreboard
+from cocotb_tests.signals import pack
 from model.configurations import parse
 from model.engine.activity import PHASES, EngineActivity
 from model.engine.config import EngineConfig
@@ -38,21 +41,34 @@ class EngineBench:
         )
         self.record = RunRecord(dut, self.checker.compared)
         self.cycles = np.zeros((0, len(PHASES)), np.int32)
+        self.memories = ("weights", "chi") if config.is_chi else ("weights",)
 
     async def reset(self) -> None:
-        """Resets the engine, loads its weights and waits until it takes images."""
+        """Holds reset for four cycles and drops what was recorded before, then writes the
+        weights."""
         dut = self.dut
-        for port in ("weight_enable", "weight_write", "weight_address", "weight_data"):
-            getattr(dut, port).value = 0
+        dut.weight_enable.value = 0
+        for memory in self.memories:
+            getattr(dut, f"dump_{memory}").value = 0
         dut.training.value = int(self.train)
         dut.learning_rate_log2.value = self.config.learning_rate_log2 & 0x3F
         dut.rst.value = 1
-        await FallingEdge(dut.clk)
+        for _ in range(4):
+            await FallingEdge(dut.clk)
+        for name in ("outputs", "counters", *self.memories):
+            probes.discard(name)
         dut.rst.value = 0
-        probes.give("weights_in", weight_records(self.config, self.weights))
-        dut.load_weights_in.value = 1
-        await FallingEdge(dut.clk)
-        await FallingEdge(dut.clk)
+        dut.weight_write.value = 1
+        dut.weight_enable.value = 1
+        for address, word in enumerate(self.words(self.weights)):
+            dut.weight_address.value = address
+            dut.weight_data.value = pack(word, self.config.weight_bits)
+            await FallingEdge(dut.clk)
+        dut.weight_enable.value = 0
+
+    def words(self, layers: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+        """Words of all layers as the memories hold them: int32 ``[n, lanes]``."""
+        return np.concatenate([layer.reshape(-1, self.config.lanes) for layer in layers])
 
     def check_image(self, image: np.ndarray, label: int) -> None:
         """The model's turn.
@@ -89,18 +105,16 @@ class EngineBench:
             At the first difference.
         """
         config = self.config
-        self.dut.dump_weights_out.value = 1
-        if config.is_chi:
-            self.dut.dump_chi.value = 1
+        for memory in self.memories:
+            getattr(self.dut, f"dump_{memory}").value = 1
         await FallingEdge(self.dut.clk)
         await FallingEdge(self.dut.clk)
-        weights = np.concatenate([layer.reshape(-1, config.lanes) for layer in self.model.weights])
-        found = self.unpack.vectors(probes.take("weights_out"), config.weight_bits, signed=True)
+        found = self.unpack.vectors(probes.take("weights"), config.weight_bits, signed=True)
+        weights = self.words(self.model.weights)
         self.checker.equal_arrays("weights", "weight memory", weights, found)
         if config.is_chi:
-            rows = np.concatenate([chi.reshape(-1, config.lanes) for chi in self.model.chi])
             found = probes.take("chi").view(np.int32)
-            self.checker.equal_arrays("chi_words", "chi memory", rows, found)
+            self.checker.equal_arrays("chi_words", "chi memory", self.words(self.model.chi), found)
 
     async def run(self, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Shows all images; stops at the first difference."""

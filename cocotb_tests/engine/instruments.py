@@ -3,22 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cocotb_tests.bench import Field, Instrument, Loader, MemoryProbe, Player, Probe
-from cocotb_tests.signals import pack
-from hw.engine.layouts import image_word_layout, weight_word_layout
+from cocotb_tests.bench import Field, Instrument, MemoryProbe, Player, Probe
+from hw.engine.layouts import image_word_layout
 from hw.layouts import activation_word_layout
 from model.engine.activity import EngineActivity
 from model.engine.config import EngineConfig
 
-__all__ = ["image_records", "instruments", "weight_records"]
+__all__ = ["image_records", "instruments"]
 
 COUNTER_BITS = 64
 
 
 def instruments(config: EngineConfig) -> list[Instrument]:
-    """Outputs and counters of every image; images to be played; weights in and out, chi out."""
-    weight_bits = config.weight_bits * config.lanes
-    weights = "dut.array.weights.mem"
+    """Outputs and counters of every image; images to be played; weights and chi out."""
     found: list[Instrument] = [
         Probe(
             name="outputs",
@@ -35,13 +32,11 @@ def instruments(config: EngineConfig) -> list[Instrument]:
             fields=(Field(expression="counters", width=COUNTER_BITS * len(EngineActivity)),),
         ),
         Player(name="images", valid="image__valid", ready="image__ready", data=("image__payload",)),
-        Loader(
-            name="weights_in",
-            targets=(Field(expression=weights, width=weight_bits),),
-            depth=config.weight_depth,
-        ),
         MemoryProbe(
-            name="weights_out", memory=weights, depth=config.weight_depth, width=weight_bits
+            name="weights",
+            memory="dut.array.weights.mem",
+            depth=config.weight_depth,
+            width=config.weight_bits * config.lanes,
         ),
     ]
     if config.is_chi:
@@ -75,18 +70,5 @@ def image_records(
         ).to_bytes(n_bytes, "little")
         for image, label in zip(padded, labels, strict=True)
         for index, word in enumerate(image.reshape(n_words, lanes))
-    )
-    return np.frombuffer(raw, np.uint32).reshape(-1, n_bytes // 4)
-
-
-def weight_records(
-    config: EngineConfig, weights: tuple[NDArray[np.int32], ...]
-) -> NDArray[np.uint32]:
-    """The rows of the weight memory, for its loader and as its probe gives them."""
-    n_bytes = 4 * -(-weight_word_layout(config).size // 32)
-    raw = b"".join(
-        pack(word, config.weight_bits).to_bytes(n_bytes, "little")
-        for layer in weights
-        for word in layer.reshape(-1, config.lanes)
     )
     return np.frombuffer(raw, np.uint32).reshape(-1, n_bytes // 4)

@@ -4,7 +4,7 @@ from cocotb_tests.engine.cosim import cosimulate
 from model.engine.config import EngineConfig
 from model.inputs import adapt
 from scripts import cli
-from scripts.cosim import Request, show, training_order
+from scripts.cosim import Request, of_gates, show, training_order
 from scripts.train import load_dataset
 
 __all__ = ["cosim"]
@@ -30,6 +30,6 @@ def cosim(settings: EngineConfig, request: Request, result: cli.Result) -> None:
         result,
         dataset=dataset,
         order=lambda: training_order(settings.unit, request.seed, n_set, request.images),
-        cosimulate=cosimulate,
+        cosimulate=of_gates(cosimulate, request),
         keeps_state=False,
     )

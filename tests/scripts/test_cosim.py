@@ -23,7 +23,6 @@ def mixbar(*arguments: object) -> int:
     [
         (("tiny_mca", "--liberty", "cells.lib"), "--liberty needs --gates"),
         (("tiny_mca", "--gates", "--waves"), "--gates and --waves exclude each other"),
-        (("fixed32", "--gates"), "--gates is no option of fixed32"),
         (("tiny_mca", "--gates", "--liberty", "gone.lib"), "gone.lib"),
     ],
 )

@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cocotb_tests.cosim import CosimResult
+from cocotb_tests.netlist_unit import Gates
 from scripts import cli
 from scripts.mixbar import app
+from tests.scripts.cosim_result import NOTHING_TRAINED
 
 
 def mixbar(*arguments: str) -> int:
@@ -45,6 +49,23 @@ def test_verbs_that_engines_do_not_have(verb: str, capsys: pytest.CaptureFixture
 def test_no_waveform(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert mixbar("cosim", "tiny_fixed32", "--waves", "--out", str(tmp_path)) == 2
     assert "writes no waveform" in capsys.readouterr().err
+
+
+def test_gates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are simulated where they are asked for."""
+    wanted: list[Gates | None] = []
+
+    def cosimulate(*_: Any, gates: Gates | None = None, **__: Any) -> CosimResult:
+        wanted.append(gates)
+        return CosimResult(config="tiny_fixed32", images=200, **NOTHING_TRAINED)
+
+    monkeypatch.setattr("scripts.engine.cosim.cosimulate", cosimulate)
+    command = ("cosim", "tiny_fixed32", "--data", "mnist-sample", "--out", str(tmp_path))
+    assert mixbar(*command) == 0
+    assert mixbar(*command, "--gates") == 0
+    assert wanted == [None, Gates()]
 
 
 def test_power_needs_a_library(
