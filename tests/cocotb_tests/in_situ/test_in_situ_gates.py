@@ -1,14 +1,14 @@
 """The synthesised gates of tiny_in_situ behind the bench of its Verilog, from unknown states."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cocotb_tests import cosim, netlist_unit
+from cocotb_tests import cosim
 from cocotb_tests.in_situ.cosim import cosimulate
 from cocotb_tests.netlist_unit import Gates
-from hw.gate_tables import read_netlists
 from model.configurations import tiny_in_situ
 from tests.cocotb_tests.random_configurations import draw_images
 
@@ -45,19 +45,8 @@ def test_gates_equal_the_model_from_any_state(run: Any, seed: int) -> None:
     assert found.counters["set_pulses"] > 0
 
 
-def test_one_wrong_gate_is_found(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An exclusive or of the softmax, turned around behind the synthesis."""
-
-    def read(found: Any, folder: Path) -> Any:
-        for path in folder.glob("*.v"):
-            text = path.read_text()
-            if path.stem == "softmax":
-                assert "$_XOR_ " in text
-                text = text.replace("$_XOR_ ", "$_XNOR_ ", 1)
-            (tmp_path / path.name).write_text(text)
-        return read_netlists(found, tmp_path)
-
-    monkeypatch.setattr(netlist_unit, "read_netlists", read)
+def test_one_wrong_gate_is_found(run: Any, turn_gate: Callable[[str], None]) -> None:
+    turn_gate("softmax")
     mismatch = run(1).mismatch
     assert mismatch is not None
     assert mismatch["block"] == "softmax"
