@@ -112,7 +112,8 @@ def reset_probes() -> list[Instrument]:
 
 
 def corner_probes() -> list[Instrument]:
-    """A loader of the only counter that the model has not: cycles without an image."""
+    """Those of resets, and a loader of the only counter that the model has not: cycles without an
+    image."""
     target = Field(expression="dut.activity.cycles_idle", width=COUNTER_BITS)
     return [*reset_probes(), Loader(name="idle_cycles", targets=(target,))]
 

@@ -41,7 +41,7 @@ from scripts import cli
 if TYPE_CHECKING:
     from cocotb_tests.simulator import Simulation
 
-__all__ = ["CORNERS", "TARGETS", "configurations", "explained", "main", "stimulus"]
+__all__ = ["CORNERS", "TARGETS", "configurations", "corners", "explained", "main", "stimulus"]
 
 #: Percent that must be met: of lines and bits what is not explained, of Python's branches all.
 TARGETS = {"line": 98.0, "toggle": 99.0, "python": 90.0}
@@ -134,10 +134,10 @@ def stimulus(n_pixels: int, n_classes: int) -> tuple[NDArray[np.uint8], NDArray[
     from model.inputs import adapt
 
     sample = adapt(tiny_mca, datasets.load("mnist-sample"))
-    corners = np.array([[value] * n_pixels for value in (0, 255, 63, 64, 191, 192)], np.uint8)
-    labels = (np.arange(len(corners)) % n_classes).astype(np.uint8)
+    flat = np.array([[value] * n_pixels for value in (0, 255, 63, 64, 191, 192)], np.uint8)
+    labels = (np.arange(len(flat)) % n_classes).astype(np.uint8)
     return (
-        np.concatenate([corners, sample.train_images[:N_IMAGES]]),
+        np.concatenate([flat, sample.train_images[:N_IMAGES]]),
         np.concatenate([labels, sample.train_labels[:N_IMAGES]]),
     )
 
