@@ -71,6 +71,9 @@ CORNERS: tuple[tuple[Settings, int, float], ...] = (
     (Settings(4, 24, False, SKIP_CODES[SkipPolicy.ZERO_ERROR]), 2**55 - 1, 20.0),
 )
 
+#: Folders of the runs of the first unit, whose coverage is added up.
+RUNS = ("train", "infer", "resets", "corners")
+
 PAGE = "index.html"
 TEMPLATE = Path(__file__).parent / "templates" / "coverage.html.j2"
 
@@ -290,7 +293,8 @@ def _simulate(out: Path) -> Covered:
             cli.say(f"{config.name}: reset in all that it does, driven into its corners ...")
             add(counts, _resets(simulation, config, images))
             _run(simulation, "corners", "bench_corners", corners(config, N_CORNER_IMAGES))
-            data = sorted((out / config.name).glob("*/coverage.dat"))
+            place = simulation.directory.parent
+            data = [place / name / "coverage.dat" for name in RUNS]
             points = read_points(data, unit.path, unit.top)
             constants = constant_bits(unit.path, unit.top, out / config.name)
     return Covered(counts, points, constants)
